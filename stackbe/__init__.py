@@ -1,0 +1,1 @@
+"""StackBE: sign-in, billing, entitlements, usage and webhooks for the apps of a tenant."""
