@@ -1,0 +1,10 @@
+"""API keys and what they prove."""
+
+from django.apps import AppConfig
+
+
+class ApiKeysConfig(AppConfig):
+    """Keys: issue, rotate, revoke, verify."""
+
+    name = "apikeys"
+

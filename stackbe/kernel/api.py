@@ -1,0 +1,502 @@
+"""What every public endpoint shares, in the order in which it happens.
+
+Credential → scope and kind → rate limit → idempotency → input → service → output → headers. A view
+declares its shapes with `@operation` and calls a service; the rest is here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from rest_framework import exceptions
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from stackbe.kernel import errors, http, limits
+from stackbe.kernel.errors import ApiError
+from stackbe.kernel.ids import encode
+from stackbe.kernel.idempotency import Claim, Replay
+from stackbe.kernel.routes import Access, Limit
+from stackbe.kernel.scope import Credential, Scope
+from stackbe.kernel.serializers import Input, NoInput, Query
+from stackbe.kernel.transactions import change, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.db.models import QuerySet
+
+log = logging.getLogger("stackbe.api")
+BODY_BYTES = 256 * 1024
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What one method of a view takes in and gives out."""
+
+    input: type[Input] | None = None
+    query: type[Query] | None = None
+    output: type[BaseSerializer[Any]] | None = None
+    status: int = 200
+    many: bool = False
+    network: bool = False
+    idempotent: bool = True
+    extra_statuses: tuple[int, ...] = ()
+
+
+def operation(
+    *,
+    input: type[Input] | None = None,  # noqa: A002  # reads as what it is
+    query: type[Query] | None = None,
+    output: type[BaseSerializer[Any]] | None = None,
+    status: int = 200,
+    many: bool = False,
+    network: bool = False,
+    idempotent: bool = True,
+    extra_statuses: tuple[int, ...] = (),
+) -> Callable[[F], F]:
+    """Declare a method's shapes.
+
+    `many` wraps the output in the list envelope. `network` says that the method itself opens its
+    changes, since it calls Stripe between them. `idempotent=False` is for the few POSTs that take no
+    Idempotency-Key (those under /auth/ and usage/track).
+    """
+    declared = Operation(input, query, output, status, many, network, idempotent, extra_statuses)
+
+    def mark(method: F) -> F:
+        method.operation = declared  # type: ignore[attr-defined]  # how a view tells what it takes
+        return method
+
+    return mark
+
+
+def encode_json(data: Any) -> bytes:
+    """Return the bytes of a reply."""
+    return orjson.dumps(data, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, UUID):
+        raise TypeError("a bare UUID in a reply: show its public id")
+    return str(value)
+
+
+class JsonRenderer(BaseRenderer):
+    """application/json, whatever the Accept header prefers among what it accepts."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """Return the bytes; nothing for 204."""
+        if isinstance(data, bytes):
+            return data
+        return b"" if data is None else encode_json(data)
+
+
+class JsonParser(BaseParser):
+    """application/json in UTF-8, at most 256 KiB; NaN, duplicates of nothing, no other encodings."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the document."""
+        body = stream.read(BODY_BYTES + 1)
+        if len(body) > BODY_BYTES:
+            raise errors.PayloadTooLarge
+        if not body.strip():
+            return {}
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise errors.BadRequest("The body is not valid JSON.") from None
+
+
+class ApiView(APIView):
+    """An endpoint under /v1. The route table tells it what each method takes."""
+
+    renderer_classes = (JsonRenderer,)
+    parser_classes = (JsonParser,)
+    access: ClassVar[dict[str, Access]] = {}
+    route_name: ClassVar[str] = ""
+    claim: Claim | None = None
+    _allowance: limits.Allowance | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """Return whose request this is."""
+        scope = self.request.auth
+        if not isinstance(scope, Scope):
+            raise errors.Unauthorized
+        return scope
+
+    @property
+    def operation(self) -> Operation:
+        """Return what the method under way declares."""
+        method = (self.request.method or "GET").lower()
+        declared: Operation = getattr(getattr(self, method), "operation", Operation())
+        return declared
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Run one request through all its stages."""
+        self.args, self.kwargs = args, kwargs
+        self.headers = self.default_response_headers
+        wrapped = self.initialize_request(request, *args, **kwargs)
+        self.request = wrapped
+        try:
+            self.initial(wrapped, *args, **kwargs)
+            response = self._run(wrapped)
+        except Exception as failure:  # noqa: BLE001  # one handler shapes every error
+            response = self.handle_exception(failure)
+        self.response = self.finalize_response(wrapped, response, *args, **kwargs)
+        return self.response
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Settle who calls, whether they may, and how often."""
+        if (request.method or "") not in self.access:
+            self.http_method_not_allowed(request, *args, **kwargs)
+        self.format_kwarg = None
+        negotiated = self.perform_content_negotiation(request)
+        request.accepted_renderer, request.accepted_media_type = negotiated
+        access = self.access[request.method or ""]
+        self._refuse_large_body(request)
+        if access.public:
+            self._count_address(access)
+            return
+        self.perform_authentication(request)
+        self._authorise(access)
+        self._count(access)
+
+    def parse(self) -> dict[str, Any]:
+        """Return the validated body under snake_case names."""
+        form = (self.operation.input or NoInput)(data=self.request.data)
+        form.is_valid(raise_exception=True)
+        return dict(form.validated_data)
+
+    def query(self) -> dict[str, Any]:
+        """Return the validated query parameters."""
+        declared = self.operation.query or Query
+        given: dict[str, Any] = {}
+        fields = declared().fields
+        for name, values in self.request.query_params.lists():
+            repeated = name in fields and hasattr(fields[name], "child")
+            if len(values) > 1 and not repeated:
+                raise errors.ValidationFailed(fields={name: ["Give it once."]})
+            given[name] = values if repeated else values[0]
+        form = declared(data=given)
+        form.is_valid(raise_exception=True)
+        return dict(form.validated_data)
+
+    def reply(self, thing: Any = None, **context: Any) -> Response:
+        """Return the declared output of a row (or rows) with the declared status."""
+        declared = self.operation
+        if declared.output is None:
+            return Response(thing, status=declared.status)
+        shown = declared.output(thing, context={"scope": self._scope_or_none(), **context})
+        return Response(shown.data, status=declared.status)
+
+    def page(self, rows: QuerySet[Any], asked: dict[str, Any], **context: Any) -> Response:
+        """Return one page of rows, newest first, by keyset."""
+        declared = self.operation
+        if declared.output is None:
+            raise RuntimeError("a page needs an output")
+        found, cursor = keyset_page(rows, asked["limit"], asked.get("cursor"))
+        context = {"scope": self._scope_or_none(), **context}
+        prepare = getattr(declared.output, "prepare", None)
+        if prepare is not None:
+            prepare(found, context)
+        shown = [declared.output(row, context=context).data for row in found]
+        return Response({"data": shown, "hasMore": cursor is not None, "nextCursor": cursor})
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Shape every failure alike."""
+        response = render_error(exc)
+        response.exception = True
+        return response
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Add the headers that every answer carries."""
+        if not getattr(request, "accepted_renderer", None):
+            request.accepted_renderer = JsonRenderer()
+            request.accepted_media_type = JsonRenderer.media_type
+        final = super().finalize_response(request, response, *args, **kwargs)
+        if self._allowance is not None:
+            for name, value in self._allowance.headers().items():
+                final[name] = value
+        if "Cache-Control" not in final:
+            final["Cache-Control"] = "no-store"
+        return final
+
+    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Refuse with the methods that the route takes."""
+        raise exceptions.MethodNotAllowed(request.method or "")
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        """Return the route's methods, for the Allow header."""
+        return sorted(self.access)
+
+    def _scope_or_none(self) -> Scope | None:
+        auth = self.request.auth
+        return auth if isinstance(auth, Scope) else None
+
+    def _refuse_large_body(self, request: Request) -> None:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdigit() and int(length) > BODY_BYTES:
+            raise errors.PayloadTooLarge
+
+    def _authorise(self, access: Access) -> None:
+        if not isinstance(self.request.auth, Scope):
+            raise errors.Unauthorized
+        scope = self.scope
+        if scope.credential not in access.credentials:
+            raise errors.Forbidden(_wrong_credential(access, scope))
+        if access.scope and scope.credential in {Credential.KEY, Credential.TENANT_KEY}:
+            if not scope.allows(access.scope):
+                raise errors.InsufficientScope(f"This API key lacks the scope {access.scope}.")
+
+    def _count(self, access: Access) -> None:
+        scope = self.scope
+        hot = access.limit == Limit.HOT
+        limit = scope.hot_limit_per_minute if hot else scope.api_limit_per_minute
+        self._take(f"{access.limit}:{scope.credential}:{scope.credential_id}", limit)
+
+    def _count_address(self, access: Access) -> None:
+        caller = http.network_of(http.client_address(self.request._request))
+        limit, window = settings.ADDRESS_LIMITS[access.limit]
+        self._take(f"{access.limit}:{self.route_name}:{caller}", limit, window)
+
+    def _take(self, bucket: str, limit: int, window: int = limits.MINUTE) -> None:
+        self._allowance = limits.take(bucket, limit, window)
+        if not self._allowance.ok:
+            raise errors.RateLimited(retry_after_seconds=self._allowance.retry_after_seconds)
+
+    def _run(self, request: Request) -> Response:
+        handler = getattr(self, (request.method or "GET").lower())
+        self.claim = self._claim(request)
+        if self._scope_or_none() is None:
+            return self._call(handler, request)
+        if self.operation.network:
+            return self._run_with_network(handler, request)
+        if request.method in SAFE:
+            with reading(self.scope):
+                return self._call(handler, request)
+        with change(self.scope):
+            if self.claim and (replay := self.claim.take()):
+                return _replayed(replay)
+            response = self._call(handler, request)
+            if self.claim:
+                self.claim.store(response.status_code, encode_reply(response))
+            return response
+
+    def _run_with_network(self, handler: Callable[..., Response], request: Request) -> Response:
+        if self.claim is None:
+            return self._call(handler, request)
+        with change(self.scope):
+            replay = self.claim.take(lease=True)
+        if replay:
+            return _replayed(replay)
+        try:
+            response = self._call(handler, request)
+        except Exception:
+            with change(self.scope):
+                self.claim.release()
+            raise
+        with change(self.scope):
+            self.claim.store(response.status_code, encode_reply(response))
+        return response
+
+    def _call(self, handler: Callable[..., Response], request: Request) -> Response:
+        response: Response = handler(request, *self.args, **self.kwargs)
+        return response
+
+    def _claim(self, request: Request) -> Claim | None:
+        key = request.headers.get("Idempotency-Key")
+        if key is None or request.method != "POST" or not self.operation.idempotent:
+            return None
+        scope = self._scope_or_none()
+        if scope is None:
+            return None
+        shape = {"path": request.get_full_path(), "body": request.data}
+        canonical = json.dumps(shape, sort_keys=True, ensure_ascii=False).encode()
+        return Claim(scope, request.headers.get("Authorization", ""), key, canonical)
+
+
+def encode_reply(response: Response) -> bytes:
+    """Return the bytes that a stored reply repeats."""
+    return b"" if response.data is None else encode_json(response.data)
+
+
+def _replayed(replay: Replay) -> Response:
+    response = Response(replay.body or None, status=replay.status)
+    response["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _wrong_credential(access: Access, scope: Scope) -> str:
+    wanted = " or ".join(sorted(str(c).replace("_", " ") for c in access.credentials))
+    given = str(scope.credential).replace("_", " ")
+    return f"This route takes another credential ({wanted}) than the {given} that was sent."
+
+
+def keyset_page(
+    rows: QuerySet[Any], limit: int, cursor: str | None
+) -> tuple[list[Any], str | None]:
+    """Return up to `limit` rows, newest first, and the cursor of the next page if there is one."""
+    if cursor is not None:
+        rows = rows.filter(pk__lt=_read_cursor(cursor))
+    found = list(rows.order_by("-pk")[: limit + 1])
+    if len(found) <= limit:
+        return found, None
+    last: UUID = found[limit - 1].pk
+    return found[:limit], base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> UUID:
+    try:
+        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        message = "Use a nextCursor from a previous page."
+        raise errors.ValidationFailed(fields={"cursor": [message]}) from None
+
+
+def app_id_matches(scope: Scope, app_id: str) -> None:
+    """Raise the API's 404 unless a path's app is the credential's own."""
+    if scope.app_id is None or encode("app", scope.app_id) != app_id:
+        raise errors.NotFound("No such app.")
+
+
+REASONS = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 406: "Not Acceptable", 409: "Conflict", 413: "Payload Too Large",
+    415: "Unsupported Media Type", 422: "Unprocessable Entity", 429: "Too Many Requests",
+    500: "Internal Server Error", 503: "Service Unavailable",
+}
+
+
+def error_body(failure: ApiError) -> dict[str, Any]:
+    """Return the one error shape of the API."""
+    message: str | list[str] = str(failure)
+    if failure.fields:
+        said = [f"{name}: {text}" for name, texts in failure.fields.items() for text in texts]
+        message = said if len(said) > 1 else said[0]
+    body = {
+        "statusCode": failure.status,
+        "message": message,
+        "error": REASONS.get(failure.status, "Error"),
+        "code": failure.code,
+        "requestId": http.request_id.get(),
+        **failure.extra,
+    }
+    if failure.fields:
+        body["fields"] = failure.fields
+    return body
+
+
+def render_error(exc: Exception) -> Response:
+    """Turn any failure into a response; a crash is logged and says nothing of itself."""
+    failure = as_api_error(exc)
+    response = Response(error_body(failure), status=failure.status)
+    if failure.retry_after_seconds is not None:
+        response["Retry-After"] = str(failure.retry_after_seconds)
+    if failure.status == 401:  # noqa: PLR2004  # RFC 9110, section 15.5.2
+        response["WWW-Authenticate"] = 'Bearer realm="stackbe"'
+    return response
+
+
+def plain_error(failure: ApiError) -> HttpResponse:
+    """Return the same for answers given outside DRF."""
+    response = HttpResponse(
+        encode_json(error_body(failure)), status=failure.status, content_type="application/json"
+    )
+    if failure.retry_after_seconds is not None:
+        response["Retry-After"] = str(failure.retry_after_seconds)
+    return response
+
+
+def as_api_error(exc: Exception) -> ApiError:
+    """Return the documented failure that an exception stands for."""
+    if isinstance(exc, ApiError):
+        return exc
+    if isinstance(exc, exceptions.ValidationError):
+        return _validation_error(exc)
+    if isinstance(exc, exceptions.MethodNotAllowed):
+        return errors.MethodNotAllowed()
+    if isinstance(exc, exceptions.NotAcceptable):
+        return errors.NotAcceptable()
+    if isinstance(exc, exceptions.UnsupportedMediaType):
+        return errors.UnsupportedMediaType()
+    if isinstance(exc, exceptions.ParseError):
+        return errors.BadRequest()
+    if isinstance(exc, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
+        return errors.Unauthorized()
+    if isinstance(exc, OperationalError | InterfaceError):
+        log.warning("database unavailable", extra={"failure": type(exc).__name__})
+        return errors.ServiceUnavailable(retry_after_seconds=1)
+    log.error("request crashed", exc_info=exc)
+    return errors.InternalError()
+
+
+def _validation_error(exc: exceptions.ValidationError) -> ApiError:
+    fields = _flatten(exc.get_full_details())
+    codes = {code for entries in fields.values() for _, code in entries}
+    messages = {name: [text for text, _ in entries] for name, entries in fields.items()}
+    if codes == {"required"}:
+        return errors.MissingRequiredField(fields=messages)
+    if codes == {"invalid_email"}:
+        text = "Invalid email format"
+        failure = errors.InvalidEmail(text)
+        failure.extra["fields"] = dict.fromkeys(messages, [text])
+        return failure
+    return errors.ValidationFailed(fields=messages)
+
+
+def _flatten(details: Any, prefix: str = "") -> dict[str, list[tuple[str, str]]]:
+    """Return `{field: [(message, code)]}` from DRF's nested details, paths joined by dots."""
+    flat: dict[str, list[tuple[str, str]]] = {}
+    if isinstance(details, dict) and set(details) == {"message", "code"}:
+        flat.setdefault(prefix or "nonFieldErrors", []).append(
+            (str(details["message"]), str(details["code"]))
+        )
+    elif isinstance(details, dict):
+        for name, inner in details.items():
+            for path, entries in _flatten(inner, f"{prefix}.{name}" if prefix else str(name)).items():
+                flat.setdefault(path, []).extend(entries)
+    elif isinstance(details, list):
+        for index, inner in enumerate(details):
+            nested = isinstance(inner, dict) and set(inner) != {"message", "code"}
+            for path, entries in _flatten(inner, f"{prefix}.{index}" if nested else prefix).items():
+                flat.setdefault(path, []).extend(entries)
+    return flat
+
+

@@ -1,0 +1,59 @@
+"""What is read off a request: its address, its id."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from stackbe.kernel.ids import encode, new_id
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,64}")
+
+request_id: ContextVar[str] = ContextVar("stackbe_request_id", default="")
+address: ContextVar[str] = ContextVar("stackbe_address", default="")
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the caller's IP address.
+
+    X-Forwarded-For is believed only for as many hops as TRUSTED_PROXIES counts: anything to the
+    left of those was written by the caller.
+    """
+    hops = settings.TRUSTED_PROXIES
+    peer: str = request.META.get("REMOTE_ADDR", "")
+    if hops:
+        forwarded = [p.strip() for p in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+        if len(forwarded) >= hops:
+            peer = forwarded[-hops]
+    try:
+        return str(ipaddress.ip_address(peer))
+    except ValueError:
+        return "0.0.0.0"  # noqa: S104  # not a bind address: the unknown caller over a unix socket
+
+
+def network_of(ip: str) -> str:
+    """Return the address to count by: an IPv6 caller owns a whole /64."""
+    parsed = ipaddress.ip_address(ip)
+    if parsed.version == 6:  # noqa: PLR2004  # the protocol's number
+        return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)
+    return ip
+
+
+def truncated(ip: str) -> str:
+    """Return the address as it is kept with a login: /24 for IPv4, /48 for IPv6."""
+    parsed = ipaddress.ip_address(ip)
+    prefix = 24 if parsed.version == 4 else 48  # noqa: PLR2004  # the protocol's number
+    return str(ipaddress.ip_network((parsed, prefix), strict=False).network_address)
+
+
+def chosen_request_id(request: HttpRequest) -> str:
+    """Return the caller's X-Request-Id if it is sane, else a fresh one."""
+    incoming = request.META.get("HTTP_X_REQUEST_ID", "")
+    return incoming if SANE_REQUEST_ID.fullmatch(incoming) else encode("req", new_id())

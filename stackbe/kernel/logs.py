@@ -1,0 +1,43 @@
+"""Structured logs: one JSON object a line, the request id in each, no secret in any."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import Any
+
+from stackbe.kernel import http
+from stackbe.kernel.clock import render, wall_clock
+
+SECRETS = re.compile(
+    r"sbk_(?:live|test)_[A-Za-z0-9]+|sbk_pub_[A-Za-z0-9]+|whsec_[A-Za-z0-9+/=]+"
+    r"|[sr]k_(?:live|test)_[A-Za-z0-9]+|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
+    r"|(?:sbm|sbr|sbc|sbl)_[A-Za-z0-9_.-]{16,}|Bearer\s+[^\s\"']+"
+    r"|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}"
+)
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def masked(text: str) -> str:
+    """Return the text with credentials, tokens and e-mail addresses taken out."""
+    return SECRETS.sub("[masked]", text)
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a record as JSON; extras become fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "time": render(wall_clock()),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if identifier := http.request_id.get():
+            line["requestId"] = identifier
+        line |= {k: v for k, v in vars(record).items() if k not in STANDARD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return masked(json.dumps(line, default=str, ensure_ascii=False))

@@ -1,0 +1,139 @@
+"""Around every request: its id, its address, its canonical host, one log line."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from csp.middleware import CSPMiddleware
+from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpResponsePermanentRedirect
+from django.middleware.csrf import CsrfViewMiddleware
+from django_htmx.middleware import HtmxMiddleware
+
+from stackbe.kernel import http
+from stackbe.kernel.api import plain_error
+from stackbe.kernel.errors import Forbidden
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+log = logging.getLogger("stackbe.request")
+NO_COMPARISON = frozenset({"/healthz", "/readyz"})
+
+
+class RequestContext:
+    """Gives each request an id that is in its reply, its log lines and its audit rows."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        """Take the next in line."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Run the request under its id and say how it went."""
+        started = time.perf_counter()
+        identifier = http.chosen_request_id(request)
+        tokens = (
+            http.request_id.set(identifier),
+            http.address.set(http.client_address(request)),
+        )
+        try:
+            response = self.get_response(request)
+        finally:
+            elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
+        response["X-Request-Id"] = identifier
+        if settings.LOG_REQUESTS:
+            match = request.resolver_match
+            log.info(
+                "request",
+                extra={
+                    "method": request.method,
+                    "route": match.route if match else "",
+                    "status": response.status_code,
+                    "duration_ms": elapsed_ms,
+                },
+            )
+        http.request_id.reset(tokens[0])
+        http.address.reset(tokens[1])
+        return response
+
+
+class CanonicalHost:
+    """Sends pages asked for under another spelling of the host (127.0.0.1) to the one of BASE_URL.
+
+    Cookies, registered callbacks and origins hang on the host's spelling. API calls are served under
+    any allowed host, but never redirected: a redirect would repeat the credential.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        """Take the next in line."""
+        self.get_response = get_response
+        self.canonical = urlsplit(settings.BASE_URL)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Redirect a page, refuse an API call over plain http, or pass on."""
+        if request.path.startswith("/v1/"):
+            if settings.REQUIRE_HTTPS and not request.is_secure():
+                if request.headers.get("Authorization"):
+                    log.warning("credential sent over plain http; revoke it")
+                return plain_error(Forbidden("The API is served over https only."))
+            return self.get_response(request)
+        if request.get_host() != self.canonical.netloc and request.path not in NO_COMPARISON:
+            if request.method in {"GET", "HEAD"}:
+                target = f"{settings.BASE_URL}{request.get_full_path()}"
+                return HttpResponsePermanentRedirect(target)
+        return self.get_response(request)
+
+
+
+def is_page(request: HttpRequest) -> bool:
+    """Say whether a browser asks; under /v1 nothing reads a cookie, so there is no CSRF to guard."""
+    return not request.path.startswith(("/v1/", "/webhooks/stripe/"))
+
+
+class _PagesOnly:
+    """Spares the API what only pages need."""
+
+    get_response: Callable[[HttpRequest], HttpResponse]
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_page(request):
+            return self.get_response(request)
+        response: HttpResponse = super().__call__(request)  # type: ignore[misc]  # the next in the class order has it
+        return response
+
+    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponse | None:
+        """Pass the hook on for pages."""
+        inner = getattr(super(), "process_view", None)
+        return inner(request, *args) if inner is not None and is_page(request) else None
+
+
+class Sessions(_PagesOnly, SessionMiddleware):
+    """Django's, for pages."""
+
+
+class Csrf(_PagesOnly, CsrfViewMiddleware):
+    """Django's, for pages."""
+
+
+class Authentication(_PagesOnly, AuthenticationMiddleware):
+    """Django's, for pages."""
+
+
+class Messages(_PagesOnly, MessageMiddleware):
+    """Django's, for pages."""
+
+
+class Htmx(_PagesOnly, HtmxMiddleware):
+    """django-htmx's, for pages."""
+
+
+class ContentPolicy(_PagesOnly, CSPMiddleware):
+    """django-csp's, for pages; an API answer is no document."""

@@ -1,0 +1,336 @@
+"""All settings, flat, read from the environment.
+
+STACKBE_ENV is `production` unless it says otherwise, and production refuses to start with a
+missing secret or an unsafe value. `manage.py up` and `manage.py test` set `development` and `test`
+and make their own random secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def refuse(what: str) -> None:
+    """Stop the start with one sentence."""
+    raise ImproperlyConfigured(what)
+
+
+def required(name: str, hint: str) -> str:
+    """Return a variable that must be set, or stop and say which one is missing."""
+    value: str = env.str(name, default="")
+    if not value:
+        refuse(f"{name} is not set. {hint}")
+    return value
+
+
+# What kind of deployment this is.
+STACKBE_ENV = env.str("STACKBE_ENV", default="production")
+if STACKBE_ENV not in {"production", "development", "test"}:
+    refuse("STACKBE_ENV must be production, development or test.")
+PRODUCTION = STACKBE_ENV == "production"
+DEVELOPMENT = STACKBE_ENV == "development"
+TESTING = STACKBE_ENV == "test"
+STACKBE_ROLE = env.str("STACKBE_ROLE", default="web")
+
+DEBUG = False  # Also in development: error pages are ours, and DEBUG keeps every query in memory.
+if env.bool("DEBUG", default=False):
+    refuse("DEBUG is never on: error pages are ours. Unset it.")
+
+# Secrets.
+SECRET_KEY = required("SECRET_KEY", "Make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(64))'`.")
+STACKBE_MASTER_KEY = required("STACKBE_MASTER_KEY", "It is `name:base64 of 32 random bytes`; keep it apart from the database.")
+if PRODUCTION and len(SECRET_KEY) < 50:  # noqa: PLR2004  # what Django's own deploy check asks for
+    refuse("SECRET_KEY is too short: use at least 50 random characters.")
+
+# Where we are.
+BASE_URL = env.str("BASE_URL", default="" if PRODUCTION else "http://localhost:8000").rstrip("/")
+if not BASE_URL:
+    refuse("BASE_URL is not set. It is the canonical address, such as https://billing.example.com.")
+if PRODUCTION and not BASE_URL.startswith("https://"):
+    refuse("BASE_URL must start with https:// in production.")
+REQUIRE_HTTPS = BASE_URL.startswith("https://")
+_host = urlsplit(BASE_URL).hostname or "localhost"
+ALLOWED_HOSTS = [_host, *env.list("ALLOWED_HOSTS", default=[])]
+if not PRODUCTION:
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]", "testserver"]
+if "*" in ALLOWED_HOSTS:
+    refuse("ALLOWED_HOSTS must name hosts, not `*`.")
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# The database: one PostgreSQL, one role per kind of process.
+_URLS = {
+    "web": "DATABASE_URL",
+    "worker": "DATABASE_WORKER_URL",
+    "staff": "DATABASE_STAFF_URL",
+    "owner": "DATABASE_OWNER_URL",
+}
+if STACKBE_ROLE not in _URLS:
+    refuse("STACKBE_ROLE must be web, worker, staff or owner.")
+
+
+def database(variable: str) -> dict[str, Any]:
+    """Return Django's settings for the connection that a variable names."""
+    required(variable, "See .env.example and `manage.py roles`.")
+    config: dict[str, Any] = dict(env.db_url(variable))
+    config |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": False, "ATOMIC_REQUESTS": False}
+    options = config.setdefault("OPTIONS", {})
+    options |= {"server_side_binding": True, "prepare_threshold": 2, "connect_timeout": 5}
+    return config
+
+
+DATABASES = {"default": database(_URLS[STACKBE_ROLE])}
+if STACKBE_ROLE == "web" and env.str("DATABASE_STAFF_URL", default=""):
+    DATABASES["staff"] = database("DATABASE_STAFF_URL")
+REDIS_URL = env.str("REDIS_URL", default="")
+
+# Apps, domain by domain, lowest first.
+INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # our console registers its own; no autodiscovery
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "corsheaders",
+    "csp",
+    "django_htmx",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "djstripe",
+    "procrastinate.contrib.django",
+    "stackbe.kernel",
+    "stackbe.mail",
+    "webhooks",
+    "accounts",
+    "apikeys",
+    "billing",
+    "usage",
+    "stackbe.staff",
+    "stackbe.trust",
+]
+MIGRATION_MODULES = {"djstripe": "billing.stripe.mirror_migrations"}
+AUTH_USER_MODEL = "accounts.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTHENTICATION_BACKENDS = ["accounts.backends.MagicLinkBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+
+MIDDLEWARE = [
+    "stackbe.kernel.middleware.RequestContext",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "stackbe.kernel.middleware.CanonicalHost",
+    "accounts.cors.AppCors",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # The rest runs for pages alone; see stackbe/kernel/middleware.py.
+    "stackbe.kernel.middleware.ContentPolicy",
+    "stackbe.kernel.middleware.Sessions",
+    "stackbe.kernel.middleware.Csrf",
+    "stackbe.kernel.middleware.Authentication",
+    "stackbe.kernel.middleware.Messages",
+    "stackbe.kernel.middleware.Htmx",
+]
+ROOT_URLCONF = "stackbe.urls"
+WSGI_APPLICATION = "stackbe.wsgi.application"
+APPEND_SLASH = False
+FORM_RENDERER = "django.forms.renderers.DjangoTemplates"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+            ],
+        },
+    }
+]
+
+# Language and time.
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# Static files, served by whitenoise.
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / ".stackbe" / "static")))
+STATICFILES_DIRS = [BASE_DIR / "stackbe" / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_AUTOREFRESH = not PRODUCTION
+
+# Browser sessions and cookies.
+SESSION_ENGINE = "stackbe.kernel.sessions"
+SESSION_COOKIE_NAME = "__Host-stackbe" if REQUIRE_HTTPS else "stackbe"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_COOKIE_SECURE = REQUIRE_HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = "__Host-csrf" if REQUIRE_HTTPS else "csrftoken"
+CSRF_COOKIE_SECURE = REQUIRE_HTTPS
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "stackbe.trust.pages.csrf_failure"
+LOGIN_URL = "/login"
+LOGIN_REDIRECT_URL = "/dashboard/"
+
+# Headers.
+SECURE_SSL_REDIRECT = REQUIRE_HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^v1/", r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if REQUIRE_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = REQUIRE_HTTPS
+SECURE_HSTS_PRELOAD = REQUIRE_HTTPS
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "manifest-src": [SELF],
+    }
+}
+
+# The public API.
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apikeys.authentication.ApiKeyAuthentication",
+        "accounts.authentication.SessionTokenAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "stackbe.kernel.openapi.RouteSchema",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "StackBE API",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# (calls, seconds) per address, for what asks for no credential.
+ADDRESS_LIMITS = {
+    "auth": (env.int("LIMIT_AUTH_PER_MINUTE", default=60), 60),
+    "signup": (env.int("LIMIT_SIGNUP_PER_HOUR", default=10), 3600),
+    "page": (env.int("LIMIT_PAGE_PER_MINUTE", default=300), 60),
+    "api": (env.int("LIMIT_PAGE_PER_MINUTE", default=300), 60),
+}
+FAILED_CREDENTIALS_PER_MINUTE = env.int("LIMIT_FAILED_CREDENTIALS_PER_MINUTE", default=20)
+CORS_ALLOWED_ORIGINS: list[str] = []
+
+# django-ratelimit guards the HTML forms; its counters live in the same shared table.
+RATELIMIT_USE_CACHE = "default"
+RATELIMIT_IP_META_KEY = "stackbe.kernel.http.client_address"
+CACHES = {"default": {"BACKEND": "stackbe.kernel.cache.CounterCache"}}
+if REDIS_URL:
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    }
+SILENCED_SYSTEM_CHECKS = [
+    # django-ratelimit knows a list of caches by name; ours is atomic (tested under races).
+    "django_ratelimit.E003",
+    "django_ratelimit.W001",
+]
+
+# Session tokens of apps' customers (accounts/tokens.py signs with a key pair per app).
+SIMPLE_JWT = {"ALGORITHM": "HS256", "SIGNING_KEY": SECRET_KEY}
+MAGIC_LINK_MINUTES = 15
+
+# Mail. EMAIL_URL takes smtp+tls://user:password@host:587, or anymail's name such as postmark://token.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"StackBE <no-reply@{_host}>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+EMAIL_TIMEOUT = 15
+EMAIL_BACKEND = "stackbe.mail.inbox.DevelopmentInbox"
+DEVELOPMENT_INBOX = not EMAIL_URL
+if EMAIL_URL:
+    globals().update(env.email_url("EMAIL_URL"))
+elif PRODUCTION:
+    refuse("EMAIL_URL is not set. Sign-in goes by e-mail: smtp+tls://user:password@host:587.")
+
+# Stripe. Without STRIPE_SECRET_KEY `manage.py up` starts the sandbox and sets these.
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_CLIENT_ID = env.str("STRIPE_CLIENT_ID", default="")
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="https://api.stripe.com")
+STRIPE_CONNECT_BASE = env.str("STRIPE_CONNECT_BASE", default="https://connect.stripe.com")
+STRIPE_API_VERSION = env.str("STRIPE_API_VERSION", default="2026-04-22.dahlia")
+STRIPE_PLATFORM_ENDPOINT_ID = env.str("STRIPE_PLATFORM_ENDPOINT_ID", default="")
+STRIPE_CONNECT_ENDPOINT_ID = env.str("STRIPE_CONNECT_ENDPOINT_ID", default="")
+STRIPE_PLATFORM_WEBHOOK_SECRETS = env.list("STRIPE_PLATFORM_WEBHOOK_SECRETS", default=[])
+STRIPE_CONNECT_WEBHOOK_SECRETS = env.list("STRIPE_CONNECT_WEBHOOK_SECRETS", default=[])
+STRIPE_TIMEOUT_SECONDS = env.int("STRIPE_TIMEOUT_SECONDS", default=10)
+STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
+STRIPE_SANDBOX = urlsplit(STRIPE_API_BASE).hostname in {"localhost", "127.0.0.1"}
+# dj-stripe is a guarded mirror (billing/stripe/mirror.py); it is never handed our secrets.
+DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+DJSTRIPE_USE_NATIVE_JSONFIELD = True
+DJSTRIPE_SUBSCRIBER_MODEL = "accounts.User"
+if PRODUCTION:
+    for _name in ("STRIPE_SECRET_KEY", "STRIPE_CLIENT_ID", "STRIPE_PLATFORM_ENDPOINT_ID",
+                  "STRIPE_CONNECT_ENDPOINT_ID", "STRIPE_PLATFORM_WEBHOOK_SECRETS",
+                  "STRIPE_CONNECT_WEBHOOK_SECRETS"):
+        required(_name, "Production wants Stripe's keys; see docs/production.md.")
+    if STRIPE_SANDBOX:
+        refuse("STRIPE_API_BASE points at this machine: production does not run on the sandbox.")
+
+# Outgoing webhooks may go to local addresses in development only.
+ALLOW_LOCAL_WEBHOOKS = env.bool("STACKBE_ALLOW_LOCAL_WEBHOOKS", default=False)
+if PRODUCTION and ALLOW_LOCAL_WEBHOOKS:
+    refuse("STACKBE_ALLOW_LOCAL_WEBHOOKS opens the internal network; production does not load it.")
+
+# Logs: JSON lines on standard error.
+LOG_REQUESTS = env.bool("LOG_REQUESTS", default=not TESTING)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "stackbe.kernel.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # Our middleware says how each request went.
+        "django.request": {"level": "CRITICAL"},
+        "django.server": {"level": "CRITICAL"},
+        "procrastinate": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+    },
+}
+os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")  # macOS: gunicorn forks

@@ -1,0 +1,1 @@
+"""The staff console: Django admin with roles of our own."""

@@ -1,0 +1,1 @@
+"""Health, error pages, security.txt, the trust page."""

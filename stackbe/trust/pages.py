@@ -1,0 +1,54 @@
+"""Error pages: the API's shape under /v1, HTML elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponse
+from django.template.loader import render_to_string
+
+from stackbe.kernel import http
+from stackbe.kernel.api import plain_error
+from stackbe.kernel.errors import ApiError, BadRequest, Forbidden, InternalError, NotFound
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+log = logging.getLogger("stackbe.pages")
+
+
+def _answer(request: HttpRequest, failure: ApiError) -> HttpResponse:
+    """Return the failure in the language of whoever asked."""
+    if request.path.startswith(("/v1", "/webhooks/")):
+        return plain_error(failure)
+    context = {"status": failure.status, "message": str(failure), "request_id": http.request_id.get()}
+    html = render_to_string(f"errors/{failure.status}.html", context)
+    return HttpResponse(html, status=failure.status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400."""
+    return _answer(request, BadRequest())
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 403."""
+    return _answer(request, Forbidden("You may not see this page."))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form that came without its token: most often a page left open too long."""
+    return _answer(request, Forbidden("This page was open for too long. Go back, reload, try again."))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404."""
+    return _answer(request, NotFound())
+
+
+def crashed(request: HttpRequest) -> HttpResponse:
+    """Answer 500, logged with its traceback and without a word of it in the reply."""
+    log.error("page crashed", exc_info=sys.exc_info())
+    return _answer(request, InternalError())

@@ -1,0 +1,102 @@
+"""The tests' databases: one template with the schema, a copy of it for each worker process."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from stackbe.runner import roles, state
+from tests.plugin import as_role
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def maintenance() -> psycopg.Connection[tuple[object, ...]]:
+    """Connect to the server's own database as the role that owns ours."""
+    url = as_role(os.environ["STACKBE_TEST_MAINTENANCE_URL"], "stackbe_owner", "postgres")
+    return psycopg.connect(url, autocommit=True)
+
+
+def schema_digest() -> str:
+    """Return a digest of all that shapes the schema: a new one means a new template."""
+    digest = hashlib.sha256()
+    files = [p for p in ROOT.rglob("*migrations/*.py") if ".venv" not in p.parts]
+    files += [ROOT / "stackbe/kernel/walls.py", ROOT / "requirements.txt", ROOT / "stackbe/runner/roles.py"]
+    for path in sorted(files):
+        digest.update(path.as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def template() -> str:
+    """Return the name of a database with the schema, made once and kept for the next run."""
+    name = f"stackbe_template_{schema_digest()}"
+    with (state.home() / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with maintenance() as server:
+            found = server.execute("select from pg_database where datname = %s", [name]).fetchone()
+            if found is None:
+                _make_template(server, name)
+    return name
+
+
+def _make_template(server: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+    draft = f"{name}_draft"
+    server.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(draft)))
+    url = os.environ["STACKBE_TEST_MAINTENANCE_URL"]
+    server.execute(
+        sql.SQL("create database {} owner stackbe_owner template template0").format(sql.Identifier(draft))
+    )
+    owner_url = as_role(url, "stackbe_owner", draft)
+    with psycopg.connect(as_role(url, "stackbe_owner", draft), autocommit=True) as database:
+        roles.prepare_database(database)
+    environment = {**os.environ, "STACKBE_ROLE": "owner", "DATABASE_OWNER_URL": owner_url}
+    command = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
+    environment["DJANGO_SETTINGS_MODULE"] = "stackbe.settings"
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
+    server.execute(
+        sql.SQL("alter database {} rename to {}").format(sql.Identifier(draft), sql.Identifier(name))
+    )
+
+
+def create(name: str) -> None:
+    """Make a worker's database from the template."""
+    source = template()
+    with maintenance() as server:
+        server.execute(
+            sql.SQL("create database {} owner stackbe_owner template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(source)
+            )
+        )
+
+
+def drop(name: str) -> None:
+    """Drop a worker's database, whoever still holds it."""
+    with maintenance() as server:
+        server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+def reset(name: str) -> None:
+    """Empty every table of ours, as the owner: the serving roles may not truncate."""
+    url = as_role(os.environ["STACKBE_TEST_MAINTENANCE_URL"], "stackbe_owner", name)
+    with psycopg.connect(url, autocommit=True) as database:
+        names = [
+            str(row[0])
+            for row in database.execute(
+                "select c.oid::regclass from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+                " where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relispartition"
+                " and c.relname not in ('django_migrations', 'django_content_type', 'auth_permission',"
+                " 'kernel_partitionedtable')"
+            )
+        ]
+        for table in ("kernel_auditevent", "kernel_auditseal"):
+            database.execute(sql.SQL("alter table {} disable trigger user").format(sql.Identifier(table)))
+        database.execute(f"truncate {', '.join(names)} restart identity cascade")
+        for table in ("kernel_auditevent", "kernel_auditseal"):
+            database.execute(sql.SQL("alter table {} enable trigger user").format(sql.Identifier(table)))

@@ -1,0 +1,10 @@
+"""Metrics, counters and limits."""
+
+from django.apps import AppConfig
+
+
+class UsageConfig(AppConfig):
+    """Usage: track, check, summarise."""
+
+    name = "usage"
+
