@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from stackbe.runner import roles, state
+from stackbe.runner import processes, roles, state
 from stackbe.runner.state import DATABASE_URLS, RunnerError
 
 SERVER_OPTIONS = {
@@ -52,7 +52,8 @@ class Server:
         self.sockets = self.data
         if len(str(self.sockets / SOCKET_NAME)) > LONGEST_SOCKET_PATH:
             digest = hashlib.sha256(str(self.data).encode()).hexdigest()[:16]
-            self.sockets = Path("/tmp") / f"stackbe-{os.geteuid()}-{digest}"  # noqa: S108 - _own_folder() refuses one that is not ours
+            # _own_folder() refuses one that somebody else laid there.
+            self.sockets = Path("/tmp") / f"stackbe-{os.geteuid()}-{digest}"  # noqa: S108 - as said above
         self._users: IO[str] | None = None
 
     def url(self, role: str, database: str = roles.DATABASE) -> str:
@@ -200,7 +201,9 @@ class Server:
     def _launch(self) -> None:
         if self.sockets != self.data:
             self._own_folder(self.sockets)
-        chosen = SERVER_OPTIONS | (TEST_OPTIONS if self.testing else {}) | {"unix_socket_directories": str(self.sockets)}
+        chosen = SERVER_OPTIONS | {"unix_socket_directories": str(self.sockets)}
+        if self.testing:
+            chosen |= TEST_OPTIONS
         options = " ".join(f"-c '{name}={value}'" for name, value in chosen.items())
         deadline = time.monotonic() + START_SECONDS
         while not self._accepting():
@@ -227,8 +230,8 @@ class Server:
                     file.unlink(missing_ok=True)
 
     def _is_our_postmaster(self, pid: int) -> bool:
-        status, command = process(pid)
-        return bool(status) and not status.startswith("Z") and str(self.data) in command
+        process = processes.look_up(pid)
+        return process is not None and str(self.data) in process.command
 
     def _prepare(self) -> None:
         with roles.connect(self.url("postgres", "postgres")) as connection:
@@ -238,22 +241,6 @@ class Server:
             roles.make_database(connection)
         with roles.connect(self.url("postgres")) as connection:
             roles.prepare_database(connection)
-
-
-def process(pid: int) -> tuple[str, str]:
-    """State letter and command line of a process, both empty when there is none. Small containers have no `ps`."""
-    if sys.platform == "linux":
-        try:
-            about = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-            words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return "", ""
-        return about.rpartition(")")[2].split()[0], words.replace("\0", " ")
-    asked = subprocess.run(
-        ["/bin/ps", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    status, _, command = asked.stdout.strip().partition(" ")
-    return status, command
 
 
 def server(mode: str = "development", folder: Path | None = None) -> Server:

@@ -10,6 +10,9 @@ asked for, since managed databases give none.
 
 from __future__ import annotations
 
+import argparse
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote, urlsplit
 
@@ -157,3 +160,16 @@ def provision(admin_url: str, environment: Mapping[str, str]) -> list[str]:
     if without:
         lines.append(f"No password was set for {', '.join(without)}: no DATABASE_*_URL with one names them.")
     return lines
+
+
+def main(argv: list[str]) -> int:
+    """`manage.py roles URL`: make roles and database on the PostgreSQL that an administrator's URL names."""
+    parser = argparse.ArgumentParser(prog="manage.py roles", description=__doc__)
+    parser.add_argument("admin_url", help="of somebody who may create roles and databases; or set DATABASE_ADMIN_URL",
+                        nargs="?", default=os.environ.get("DATABASE_ADMIN_URL"))  # fmt: skip
+    asked = parser.parse_args(argv)
+    if not asked.admin_url:
+        parser.error("give an administrator's URL, such as postgresql://postgres:…@db.example.com/postgres")
+    for line in provision(asked.admin_url, os.environ):
+        sys.stdout.write(f"{line}\n")
+    return 0

@@ -16,8 +16,9 @@ import secrets
 import stat
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_PORT = 8000
@@ -165,8 +166,8 @@ def write_environment(path: Path, values: dict[str, str]) -> None:
 def development_environment(folder: Path, *, port: int | None = None) -> dict[str, str]:
     """This copy's environment, made with random secrets the first time.
 
-    A variable that a newer version needs is added to an older file. `port` moves the copy to another port for good, so
-    that later commands name the addresses that `up` serves.
+    A variable that a newer version needs is added to an older file. `port` moves the copy to
+    another port for good, so that later commands name the addresses that `up` serves.
     """
     path = private_folder(folder) / "env"
     with locked(folder / "env.lock"):
@@ -178,3 +179,22 @@ def development_environment(folder: Path, *, port: int | None = None) -> dict[st
             write_environment(path, values)
         path.chmod(0o600)
     return values
+
+
+def overlay(kept: dict[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """What the environment file adds to an environment: whatever is set there wins.
+
+    Somebody who sets a Stripe key means Stripe, so none of the sandbox's variables join it: their
+    key is never sent to the sandbox, and the sandbox's addresses never stand beside it.
+    """
+    own_stripe = bool(environment.get("STRIPE_SECRET_KEY"))
+    return {
+        name: value
+        for name, value in kept.items()
+        if name not in environment and not (own_stripe and name.startswith("STRIPE_"))
+    }
+
+
+def uses_sandbox(environment: Mapping[str, str]) -> bool:
+    """Whether calls to Stripe end on this machine."""
+    return urlsplit(environment.get("STRIPE_API_BASE", "")).hostname in {"localhost", "127.0.0.1"}

@@ -1,0 +1,109 @@
+"""What manage.py does with a command line: the environment it needs, the database it needs, then the command.
+
+A deployment sets DATABASE_URL and STACKBE_ENV and is left alone. A copy without them is a development copy: it gets its
+virtual environment, its secrets and its own PostgreSQL, whichever command is asked for first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from stackbe.runner import state, venv
+from stackbe.runner.state import RunnerError
+
+# Commands of ours, by the module of this package whose main(argv) they call, and the locks that they want installed.
+OWN_COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "up": ("up", ()),
+    "test": ("suite", ("test",)),
+    "demo": ("demo", ("demo",)),
+    "roles": ("roles", ()),
+}
+# They change tables or look after accounts, so they run as the role that owns them.
+OWNER_COMMANDS = {
+    "changepassword",
+    "createcachetable",
+    "createsuperuser",
+    "dbshell",
+    "flush",
+    "inspectdb",
+    "makemigrations",
+    "migrate",
+    "optimizemigration",
+    "remove_stale_contenttypes",
+    "showmigrations",
+    "sqlflush",
+    "sqlmigrate",
+    "squashmigrations",
+}
+WORKER_COMMANDS = {"dispatcher", "procrastinate", "worker"}
+# They need settings, but no database that answers.
+OFFLINE_COMMANDS = {"--help", "--version", "collectstatic", "diffsettings", "findstatic", "help", "startapp", "version"}
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line; the answer is the exit status. What the person can mend is said in one sentence."""
+    try:
+        return _run(argv)
+    except RunnerError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(argv: list[str]) -> int:
+    command = argv[1] if len(argv) > 1 else "help"
+    module, locks = OWN_COMMANDS.get(command, (None, ()))
+    if not venv.deployed():
+        venv.ensure(*locks)
+        venv.enter(argv)
+    if module is not None:
+        os.environ |= client_environment(command)
+        return int(import_module(f"stackbe.runner.{module}").main(argv[2:]) or 0)
+    os.environ |= environment_for(command)
+    import_module("django.core.management").execute_from_command_line(argv)
+    return 0
+
+
+def client_environment(command: str) -> dict[str, str]:
+    """What the demonstration client may know of this copy: where it is served, and no secret."""
+    if command != "demo":
+        return {}
+    kept = state.read_environment(state.home() / "env")
+    names = state.addresses(state.DEFAULT_PORT)
+    return {name: kept[name] for name in names if name in kept and name not in os.environ}
+
+
+def is_development() -> bool:
+    """Whether this copy brings its own secrets: development is asked for, or nothing at all is set."""
+    chosen = os.environ.get("STACKBE_ENV")
+    return chosen == "development" or (chosen is None and not os.environ.get("DATABASE_URL"))
+
+
+def role_for(command: str) -> str:
+    """Which database role a Django command runs as."""
+    if command in OWNER_COMMANDS:
+        return "owner"
+    return "worker" if command in WORKER_COMMANDS else "web"
+
+
+def environment_for(command: str) -> dict[str, str]:
+    """The variables that a Django command lacks; what is set already stays.
+
+    Starts the embedded server when it is this copy's database and the command will ask it something.
+    """
+    found = {"DJANGO_SETTINGS_MODULE": "stackbe.settings", "STACKBE_ROLE": role_for(command)}
+    if is_development():
+        folder = state.home()
+        found |= state.overlay(state.development_environment(folder), os.environ)
+        found["STATIC_ROOT"] = str(folder / "static")
+        if not os.environ.get("DATABASE_URL"):
+            # Imported by name: it needs the packages of the virtual environment.
+            devdb = import_module("stackbe.runner.devdb")
+            if command in OFFLINE_COMMANDS:
+                found |= devdb.server().environment()
+            else:
+                found |= devdb.start()
+    return {name: value for name, value in found.items() if name not in os.environ}
