@@ -128,7 +128,7 @@ def _install(name: str) -> None:
     shown = lock.relative_to(REPOSITORY)
     _say(f"Installing {shown}: {total} packages, each checked against its hash")
     began = time.monotonic()
-    command = [PYTHON, "-m", "pip", "install", "--require-hashes", "--no-input", "--disable-pip-version-check",
+    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--require-hashes", "--no-input", "--disable-pip-version-check",
                "--progress-bar", "off", "-r", lock]  # fmt: skip
     said: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
