@@ -315,6 +315,8 @@ ALLOW_LOCAL_WEBHOOKS = env.bool("STACKBE_ALLOW_LOCAL_WEBHOOKS", default=False)
 if PRODUCTION and ALLOW_LOCAL_WEBHOOKS:
     refuse("STACKBE_ALLOW_LOCAL_WEBHOOKS opens the internal network; production does not load it.")
 
+SECURITY_CONTACT = env.str("SECURITY_CONTACT", default=f"{BASE_URL}/contact?subject=Security")
+
 # Logs: JSON lines on standard error.
 LOG_REQUESTS = env.bool("LOG_REQUESTS", default=not TESTING)
 LOGGING = {

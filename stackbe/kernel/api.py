@@ -189,6 +189,7 @@ class ApiView(APIView):
         access = self.access[request.method or ""]
         self._refuse_large_body(request)
         if access.public:
+            request.authenticators = ()
             self._count_address(access)
             return
         self.perform_authentication(request)

@@ -17,5 +17,6 @@ class UnknownRoute(ApiView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Count the call, then say that nothing is here."""
+        request.authenticators = ()
         self._count_address(Access(credentials=PUBLIC, limit=Limit.PAGE))
         raise NotFound("No such URL. The API is described at /docs/api.")

@@ -1,13 +1,23 @@
-"""This app's rows in the table of routes, and its pages."""
+"""Routes and pages that the service speaks of itself with."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from django.urls import URLPattern, path
 
-if TYPE_CHECKING:
-    from django.urls import URLPattern
+from stackbe.kernel.routes import PUBLIC, Limit, Route, may, route
+from stackbe.trust import views
 
-    from stackbe.kernel.routes import Route
-
-ROUTES: list[Route] = []
-PAGES: list[URLPattern] = []
+ROUTES: list[Route] = [
+    route(
+        "openapi.json",
+        views.OpenApiDocument,
+        "openapi",
+        GET=may(credentials=PUBLIC, limit=Limit.PAGE),
+    ),
+]
+PAGES: list[URLPattern] = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path(".well-known/security.txt", views.security_txt, name="security-txt"),
+    path("docs/api", views.api_reference, name="api-reference"),
+]
