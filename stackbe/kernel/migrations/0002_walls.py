@@ -34,8 +34,8 @@ begin
       month := date_trunc('month', current_timestamp at time zone 'UTC') at time zone 'UTC';
       month := ((month at time zone 'UTC') + make_interval(months => step)) at time zone 'UTC';
       part := parent.name || to_char(month at time zone 'UTC', '_YYYYMM');
-      if to_regclass(part) is null then
-        execute format('create table %I partition of %I for values from (%L) to (%L)', part, parent.name,
+      if to_regclass('public.' || part) is null then
+        execute format('create table public.%I partition of public.%I for values from (%L) to (%L)', part, parent.name,
           kernel_month_bound(month, parent.key),
           kernel_month_bound(((month at time zone 'UTC') + interval '1 month') at time zone 'UTC', parent.key));
         made := made + 1;
