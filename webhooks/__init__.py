@@ -1,0 +1,1 @@
+"""Events that leave for the app: the outbox, endpoints, signatures, deliveries."""
