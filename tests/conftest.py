@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection, connections
 
-from tests import databases
+from tests import databases, stack
 from tests.cast import Api, Company, found_company
 
 if TYPE_CHECKING:
@@ -71,3 +71,45 @@ def as_worker(db: None) -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("set local role stackbe_worker")
     yield
+
+
+@pytest.fixture(scope="session")
+def live_stack(
+    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None
+) -> Iterator[stack.Stack]:
+    """A running copy (web, worker, dispatcher, sandbox) on a database of its own.
+
+    Mark tests that use it `@pytest.mark.xdist_group("live")`, so that one worker process runs them.
+    """
+    database = f"{os.environ['STACKBE_TEST_DATABASE']}_live"
+    copy = stack.make(tmp_path_factory.mktemp("stack"), database)
+    try:
+        for name in ("sandbox", "web", "worker", "dispatcher"):
+            copy.start(name)
+        copy.wait()
+        yield copy
+    finally:
+        copy.stop()
+        databases.drop(database)
+
+
+class Mailbox:
+    """The mail that was sent in a test: the queue is run before it is read."""
+
+    def __call__(self, to: str | None = None) -> list[dict[str, Any]]:
+        """Return `{to, from, subject, text, html, links, code, sentAt}`, newest first."""
+        run_jobs()
+        return inbox.messages(to)
+
+    def latest(self, to: str | None = None) -> dict[str, Any]:
+        """Return the newest mail, to somebody or to anybody."""
+        found = self(to)
+        assert found, f"no mail to {to or 'anybody'}"
+        return found[0]
+
+
+@pytest.fixture
+def mailbox(settings: Any) -> Mailbox:
+    """Reads what was mailed; pytest-django would keep mail in memory, past the inbox that is ours."""
+    settings.EMAIL_BACKEND = "stackbe.mail.inbox.DevelopmentInbox"
+    return Mailbox()

@@ -1,0 +1,144 @@
+"""A running copy for tests: web (2 processes), worker, dispatcher and sandbox, each as it is deployed.
+
+Every process logs in as its own database role; nothing is shared with the test but HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from tests import databases
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 40
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def login(role: str, database: str) -> str:
+    """Return the URL of a database for a role that logs in itself."""
+    parts = urlsplit(os.environ["STACKBE_TEST_MAINTENANCE_URL"])
+    return urlunsplit((parts.scheme, f"{role}@", f"/{database}", parts.query, ""))
+
+
+@dataclass
+class Stack:
+    """A running copy."""
+
+    folder: Path
+    environment: dict[str, str]
+    base_url: str
+    sandbox_url: str
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def inbox_url(self) -> str:
+        """Return where its mail is seen."""
+        return f"{self.base_url}/dev/inbox"
+
+    def start(self, name: str) -> None:
+        """Start one of its processes."""
+        web_port, sandbox_port = urlsplit(self.base_url).port, urlsplit(self.sandbox_url).port
+        python = sys.executable
+        role, command = {
+            "web": ("web", [python, "-m", "gunicorn", "stackbe.wsgi", "--workers=2", f"--bind=127.0.0.1:{web_port}"]),
+            "worker": ("worker", [python, "-m", "django", "worker"]),
+            "dispatcher": ("worker", [python, "-m", "django", "dispatcher"]),
+            "sandbox": ("web", [python, "-m", "billing.stripe.sandbox", "--port", str(sandbox_port),
+                                "--state", str(self.folder / "sandbox.sqlite")]),
+        }[name]
+        log = (self.folder / f"{name}.log").open("ab")
+        self.processes[name] = subprocess.Popen(
+            command, cwd=ROOT, env=self.environment | {"STACKBE_ROLE": role}, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, start_new_session=True,
+        )
+
+    def kill(self, name: str) -> None:
+        """End a process and its children as a power cut would."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        """End everything."""
+        for process in self.processes.values():
+            os.killpg(process.pid, signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=8)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.processes.clear()
+
+    def wait(self) -> None:
+        """Return when web and sandbox answer."""
+        deadline = time.monotonic() + START_SECONDS
+        for url in (f"{self.base_url}/healthz", f"{self.sandbox_url}/_sandbox/health"):
+            while not self._answers(url):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{url} does not answer; logs in {self.folder}")
+                time.sleep(0.1)
+
+    def manage(self, *words: str, role: str = "owner") -> str:
+        """Run a management command on this copy and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "django", *words], cwd=ROOT, check=True, capture_output=True,
+            env=self.environment | {"STACKBE_ROLE": role}, text=True,
+        )
+        return done.stdout
+
+    def new_tenant(self) -> dict[str, Any]:
+        """Make a tenant with an app, a connected sandbox account and keys."""
+        found: dict[str, Any] = json.loads(self.manage("new_tenant", "--json", role="web").splitlines()[-1])
+        return found
+
+    def log(self, name: str) -> str:
+        """Return what a process wrote."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    @staticmethod
+    def _answers(url: str) -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310  # our own loopback URL
+                return bool(reply.status == 200)  # noqa: PLR2004  # OK
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def make(folder: Path, database: str) -> Stack:
+    """Prepare a copy on free ports and a database of its own; nothing is started yet."""
+    databases.create(database)
+    web, sandbox = f"http://localhost:{free_port()}", f"http://127.0.0.1:{free_port()}"
+    environment = os.environ | {
+        "STACKBE_ENV": "development",
+        "DJANGO_SETTINGS_MODULE": "stackbe.settings",
+        "STACKBE_HOME": str(folder),
+        "BASE_URL": web,
+        "DATABASE_URL": login("stackbe_web", database),
+        "DATABASE_OWNER_URL": login("stackbe_owner", database),
+        "DATABASE_WORKER_URL": login("stackbe_worker", database),
+        "DATABASE_STAFF_URL": login("stackbe_staff", database),
+        "STRIPE_API_BASE": sandbox,
+        "STRIPE_CONNECT_BASE": sandbox,
+        "LOG_LEVEL": "INFO",
+        "PYTHONWARNINGS": "ignore",
+    }
+    return Stack(folder, dict(environment), web, sandbox)
