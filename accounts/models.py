@@ -178,6 +178,11 @@ class Customer(AppOwned):
             models.Index(fields=["app_id", "domain_index"], name="customer_domain"),
         )
 
+    @property
+    def subject_id(self) -> UUID:
+        """Return whose data this is: their own."""
+        return self.id
+
 
 class Organization(AppOwned):
     """Customers of one app who share a subscription."""

@@ -148,6 +148,8 @@ class ApiView(APIView):
     access: ClassVar[dict[str, Access]] = {}
     route_name: ClassVar[str] = ""
     claim: Claim | None = None
+    # The person a stored reply is about: it goes when they are erased.
+    subject_id: UUID | None = None
     _allowance: limits.Allowance | None = None
 
     @property
@@ -219,6 +221,7 @@ class ApiView(APIView):
     def reply(self, thing: Any = None, **context: Any) -> Response:
         """Return the declared output of a row (or rows) with the declared status."""
         declared = self.operation
+        self.subject_id = getattr(thing, "subject_id", None) or getattr(thing, "customer_id", None)
         if declared.output is None:
             return Response(thing, status=declared.status)
         shown = declared.output(thing, context={"scope": self._scope_or_none(), **context})
@@ -317,7 +320,7 @@ class ApiView(APIView):
                 return _replayed(replay)
             response = self._call(handler, request)
             if self.claim:
-                self.claim.store(response.status_code, encode_reply(response))
+                self.claim.store(response.status_code, encode_reply(response), self.subject_id)
             return response
 
     def _run_with_network(self, handler: Callable[..., Response], request: Request) -> Response:
@@ -334,7 +337,7 @@ class ApiView(APIView):
                 self.claim.release()
             raise
         with change(self.scope):
-            self.claim.store(response.status_code, encode_reply(response))
+            self.claim.store(response.status_code, encode_reply(response), self.subject_id)
         return response
 
     def _call(self, handler: Callable[..., Response], request: Request) -> Response:

@@ -1,5 +1,7 @@
 """The kernel as an installed app, so that its tables have migrations like any other's."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class KernelConfig(AppConfig):
 
     name = "stackbe.kernel"
     label = "kernel"
+
+    def ready(self) -> None:
+        """Account for the stored replies, which may be about a person."""
+        import_module("stackbe.kernel.replies")

@@ -1,0 +1,67 @@
+"""Production refuses to start unsafe, and says which variable is to blame."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+
+import pytest
+
+SAFE = {
+    "STACKBE_ENV": "production",
+    "STACKBE_ROLE": "web",
+    "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-0123456789abcdefghijklmnopqrstuvwxyz",
+    "STACKBE_MASTER_KEY": f"k1:{base64.b64encode(bytes(range(32))).decode()}",
+    "BASE_URL": "https://billing.example.com",
+    "DATABASE_URL": "postgres://stackbe_web:x@db.example.com/stackbe",
+    "DATABASE_STAFF_URL": "postgres://stackbe_staff:x@db.example.com/stackbe",
+    "EMAIL_URL": "smtp+tls://user:word@mail.example.com:587",
+    "STRIPE_SECRET_KEY": "sk_live_ofTheTestsAlone",
+    "STRIPE_CLIENT_ID": "ca_ofTheTestsAlone",
+    "STRIPE_PLATFORM_ENDPOINT_ID": "0199aaaa-0000-4000-8000-000000000001",
+    "STRIPE_CONNECT_ENDPOINT_ID": "0199aaaa-0000-4000-8000-000000000002",
+    "STRIPE_PLATFORM_WEBHOOK_SECRETS": "whsec_a",
+    "STRIPE_CONNECT_WEBHOOK_SECRETS": "whsec_b",
+}
+
+
+def start(**changes: str | None) -> subprocess.CompletedProcess[str]:
+    wanted = {**SAFE, **changes}
+    inherited = {k: os.environ[k] for k in ("PATH", "HOME") if k in os.environ}
+    environment = inherited | {k: v for k, v in wanted.items() if v is not None}
+    environment["DJANGO_SETTINGS_MODULE"] = "stackbe.settings"
+    command = [sys.executable, "-c", "from django.conf import settings; settings.DEBUG"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_safe_settings_load():
+    assert start().returncode == 0
+
+
+REFUSED = {
+    "no secret key": ({"SECRET_KEY": None}, "SECRET_KEY"),
+    "a short secret key": ({"SECRET_KEY": "short"}, "SECRET_KEY"),
+    "no master key": ({"STACKBE_MASTER_KEY": None}, "STACKBE_MASTER_KEY"),
+    "no database": ({"DATABASE_URL": None}, "DATABASE_URL"),
+    "plain http": ({"BASE_URL": "http://billing.example.com"}, "BASE_URL"),
+    "no base url": ({"BASE_URL": None}, "BASE_URL"),
+    "debug": ({"DEBUG": "1"}, "DEBUG"),
+    "any host": ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
+    "local webhooks": ({"STACKBE_ALLOW_LOCAL_WEBHOOKS": "1"}, "STACKBE_ALLOW_LOCAL_WEBHOOKS"),
+    "the sandbox": ({"STRIPE_API_BASE": "http://127.0.0.1:8001"}, "STRIPE_API_BASE"),
+    "no mail": ({"EMAIL_URL": None}, "EMAIL_URL"),
+    "no stripe key": ({"STRIPE_SECRET_KEY": None}, "STRIPE_SECRET_KEY"),
+    "no connect secret": ({"STRIPE_CONNECT_WEBHOOK_SECRETS": None}, "STRIPE_CONNECT_WEBHOOK_SECRETS"),
+    "an unknown environment": ({"STACKBE_ENV": "staging"}, "STACKBE_ENV"),
+    "an unknown role": ({"STACKBE_ROLE": "superuser"}, "STACKBE_ROLE"),
+}
+
+
+@pytest.mark.parametrize(("changes", "named"), REFUSED.values(), ids=REFUSED)
+def test_production_refuses_to_start_with(changes, named):
+    done = start(**changes)
+
+    assert done.returncode != 0
+    assert named in done.stderr.splitlines()[-1]
