@@ -114,8 +114,12 @@ def prepare_database(connection: Connection) -> None:
             sql.SQL("grant usage, create on schema lookup to {}").format(lookup),
         ):
             connection.execute(statement)
+        # Whoever does this must be able to come back and do it again.
+        visitors = [connection.info.user]
         if connection.execute("select 1 from pg_roles where rolname = %s", [TEST_ROLE]).fetchone():
-            connection.execute(sql.SQL("grant connect on database {} to {}").format(name, sql.Identifier(TEST_ROLE)))
+            visitors.append(TEST_ROLE)
+        for visitor in visitors:
+            connection.execute(sql.SQL("grant connect on database {} to {}").format(name, sql.Identifier(visitor)))
 
 
 def make_test_role(connection: Connection) -> None:

@@ -128,8 +128,8 @@ def _install(name: str) -> None:
     shown = lock.relative_to(REPOSITORY)
     _say(f"Installing {shown}: {total} packages, each checked against its hash")
     began = time.monotonic()
-    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--require-hashes", "--no-input", "--disable-pip-version-check",
-               "--progress-bar", "off", "-r", lock]  # fmt: skip
+    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--require-hashes", *quiet, "-r", lock]
     said: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
         assert pip.stdout is not None  # noqa: S101 - PIPE was asked for
