@@ -16,6 +16,8 @@ import environ
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from stackbe.mail.providers import mail_settings
+
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -273,7 +275,7 @@ SILENCED_SYSTEM_CHECKS = [
 SIMPLE_JWT = {"ALGORITHM": "HS256", "SIGNING_KEY": SECRET_KEY}
 MAGIC_LINK_MINUTES = 15
 
-# Mail. EMAIL_URL takes smtp+tls://user:password@host:587, or anymail's name such as postmark://token.
+# Mail. EMAIL_URL takes smtp+tls://user:password@host:587, or a provider such as postmark://token.
 EMAIL_URL = env.str("EMAIL_URL", default="")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"StackBE <no-reply@{_host}>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
@@ -281,7 +283,7 @@ EMAIL_TIMEOUT = 15
 EMAIL_BACKEND = "stackbe.mail.inbox.DevelopmentInbox"
 DEVELOPMENT_INBOX = not EMAIL_URL
 if EMAIL_URL:
-    globals().update(env.email_url("EMAIL_URL"))
+    globals().update(mail_settings(EMAIL_URL))
 elif PRODUCTION:
     refuse("EMAIL_URL is not set. Sign-in goes by e-mail: smtp+tls://user:password@host:587.")
 

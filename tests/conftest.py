@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connection, connections
 
+from stackbe.mail import inbox
 from tests import databases, stack
 from tests.cast import Api, Company, found_company
+from tests.queue import run_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

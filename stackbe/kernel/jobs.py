@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
+from django.db import connection
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from stackbe.kernel.scope import PLATFORM
 from stackbe.kernel.transactions import require_change
 
 if TYPE_CHECKING:
@@ -31,10 +34,13 @@ def job(name: str, *, queue: str = "default") -> Callable[[F], Task[Any, Any, An
 
 
 def periodic(name: str, cron: str, *, queue: str = "default") -> Callable[[F], Task[Any, Any, Any]]:
-    """Declare work that the worker repeats; it takes the Unix time that it is due at."""
+    """Declare work that the worker repeats; it takes the Unix time that it is due at.
+
+    A sixth field of `cron` counts seconds. A run that has not begun keeps the next from being queued.
+    """
 
     def mark(work: F) -> Task[Any, Any, Any]:
-        task = app.task(name=name, queue=queue, pass_context=False)(work)
+        task = app.task(name=name, queue=queue, queueing_lock=name)(work)
         return app.periodic(cron=cron)(task)
 
     return mark
@@ -44,3 +50,10 @@ def enqueue(task: Task[Any, Any, Any], **arguments: Any) -> None:
     """Queue a job in the open change: it runs if, and only if, the change commits."""
     require_change()
     task.defer(**arguments)
+
+
+def every_tenant() -> list[UUID]:
+    """Return the ids of all tenants, the platform's own first: periodic work visits one after the other."""
+    with connection.cursor() as cursor:
+        cursor.execute("select id from lookup.tenants()")
+        return [PLATFORM, *(row[0] for row in cursor.fetchall())]

@@ -18,6 +18,10 @@ from stackbe.kernel.errors import RateLimited
 
 MINUTE = 60
 HOUR = 3600
+DAY = 24 * HOUR
+# Every window in use is one of these; `forget_idle_buckets` reads a bucket's age with them.
+WINDOWS = (MINUTE, HOUR, DAY)
+SUBWINDOWS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +72,20 @@ def require(bucket: str, limit: int, window_seconds: int = MINUTE) -> Allowance:
     if not allowance.ok:
         raise RateLimited(retry_after_seconds=allowance.retry_after_seconds)
     return allowance
+
+
+def forget_idle_buckets() -> int:
+    """Delete buckets in which nothing has been counted for two windows; return how many.
+
+    A bucket keeps the number of its sub-window and not its length, so one that is recent by any of the
+    windows stays.
+    """
+    at_ms = int(wall_clock().timestamp() * 1000)
+    newest = [at_ms * SUBWINDOWS // (window * 1000) for window in WINDOWS]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "delete from kernel_ratebucket b where not exists ("
+            " select from unnest(%s::bigint[]) as slot where b.slot between slot - %s and slot + 1)",
+            [newest, 2 * SUBWINDOWS],
+        )
+        return cursor.rowcount

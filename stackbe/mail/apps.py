@@ -1,5 +1,7 @@
 """Outgoing mail and the development inbox."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class MailConfig(AppConfig):
 
     name = "stackbe.mail"
     label = "mail"
+
+    def ready(self) -> None:
+        """Join the registry of personal data."""
+        import_module("stackbe.mail.subjects")

@@ -1,8 +1,12 @@
-"""This app's rows in the table of routes, and its pages."""
+"""The development inbox's pages."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from django.urls import path
+
+from stackbe.mail.pages import inbox_page, message_page
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -10,4 +14,7 @@ if TYPE_CHECKING:
     from stackbe.kernel.routes import Route
 
 ROUTES: list[Route] = []
-PAGES: list[URLPattern] = []
+PAGES: list[URLPattern] = [
+    path("dev/inbox", inbox_page, name="dev-inbox"),
+    path("dev/inbox/<str:message_id>", message_page, name="dev-inbox-message"),
+]
