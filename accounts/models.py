@@ -10,6 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 
+from accounts.app_settings import AppSettings
 from stackbe.kernel import crypto, ids
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.fields import Sealed
@@ -149,6 +150,11 @@ class App(TenantOwned):
         """Return how far ahead of real time this app lives."""
         return timedelta(milliseconds=self.clock_offset_ms)
 
+    @property
+    def config(self) -> AppSettings:
+        """Return the settings with every default filled in."""
+        return AppSettings.of(self.settings)
+
 
 class Customer(AppOwned):
     """An app's end user. The same address in two apps is two people."""
@@ -159,11 +165,13 @@ class Customer(AppOwned):
     email_index = models.BinaryField()
     domain_index = models.BinaryField()
     name = Sealed(subject="id", null=True)
-    external_id = models.CharField(max_length=255, null=True)  # noqa: DJ001  # absent and empty differ
+    # Compared byte by byte, so that a prefix is a range that an index answers under the policies.
+    external_id = models.CharField(max_length=255, null=True, db_collation="C")
     metadata = Sealed(subject="id", as_json=True)
     created_at = models.DateTimeField(default=wall_clock)
     updated_at = models.DateTimeField(default=wall_clock)
     deleted_at = models.DateTimeField(null=True)
+    erased_at = models.DateTimeField(null=True)
 
     class Meta(AppOwned.Meta):
         constraints = (

@@ -1,0 +1,274 @@
+"""Create, find, change and delete an app's customers."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from accounts.erasure import erase_customer_job
+from accounts.errors import CustomerNotFound, EmailTaken, ExternalIdTaken
+from accounts.events import customer_as_event
+from accounts.models import (
+    Customer,
+    CustomerSession,
+    MagicLink,
+    OneTimeCode,
+    RefreshToken,
+    domain_index,
+    email_index,
+)
+from stackbe.kernel import ids
+from stackbe.kernel.audit import audit
+from stackbe.kernel.clock import now, wall_clock
+from stackbe.kernel.errors import ValidationFailed
+from stackbe.kernel.jobs import enqueue
+from stackbe.kernel.serializers import METADATA_BYTES, normalised_email
+from stackbe.kernel.tenancy import owned_by
+from stackbe.kernel.transactions import current, require_change
+from webhooks.outbox import emit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from stackbe.kernel.scope import Scope
+    from stackbe.kernel.tenancy import ScopedQuerySet
+
+INDEX_BYTES = 32
+LAST_CHARACTER = "\U0010ffff"
+
+
+class _Unset:
+    """What an argument is when it was not given; None means "take it away"."""
+
+
+UNSET = _Unset()
+
+
+def live_customers(scope: Scope) -> ScopedQuerySet[Customer]:
+    """Return the app's customers without those whose deletion was asked for."""
+    return Customer.objects.within(scope).filter(deleted_at__isnull=True)
+
+
+def index_key(scope: Scope) -> bytes:
+    """Return the app's key for blind indexes."""
+    return current().keys.secret("blind_index", scope.app)
+
+
+def create_customer(
+    scope: Scope,
+    *,
+    email: str,
+    name: str | None = None,
+    external_id: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Customer:
+    """Add a customer to the app.
+
+    Raises `EmailTaken` or `ExternalIdTaken` where the app has one already; of two racers one
+    gets the row and the other the error.
+    """
+    require_change()
+    key, moment = index_key(scope), now(scope)
+    customer = Customer(
+        **owned_by(scope),
+        email=email,
+        email_index=email_index(key, email),
+        domain_index=domain_index(key, email),
+        name=name,
+        external_id=external_id,
+        metadata=_kept({}, metadata or {}),
+        created_at=moment,
+        updated_at=moment,
+    )
+    _write(customer, None)
+    data = {"customer": customer_as_event(customer)}
+    emit(scope, "customer.created", data, subject=customer.id)
+    audit(scope, "customer.created", customer.public_id, subject_id=customer.id)
+    return customer
+
+
+def get_or_create_customer(
+    scope: Scope, *, email: str, **details: Any
+) -> tuple[Customer, bool]:
+    """Return the customer with that address and whether it was made now; `details` as in create."""
+    found = customer_by_email(scope, email)
+    if found is not None:
+        return found, False
+    try:
+        return create_customer(scope, email=email, **details), True
+    except EmailTaken:
+        return find_customer(scope, email=email), False
+
+
+def find_customer(
+    scope: Scope,
+    *,
+    email: str | None = None,
+    public_id: str | None = None,
+    external_id: str | None = None,
+) -> Customer:
+    """Return the customer that one of the three names, or raise `CustomerNotFound`."""
+    if public_id is not None:
+        return live_customers(scope).fetch(public_id, CustomerNotFound)
+    if email is not None:
+        found = customer_by_email(scope, email)
+    else:
+        found = live_customers(scope).filter(external_id=external_id).first()
+    if found is None:
+        raise CustomerNotFound
+    return found
+
+
+def customer_by_email(scope: Scope, email: str) -> Customer | None:
+    """Return the customer with that address, however it is capitalised."""
+    index = email_index(index_key(scope), email)
+    return live_customers(scope).filter(email_index=index).first()
+
+
+def search_customers(
+    scope: Scope,
+    *,
+    email: str | None = None,
+    external_id: str | None = None,
+    q: str | None = None,
+) -> ScopedQuerySet[Customer]:
+    """Return the customers that all given filters match.
+
+    `q` finds an exact address, an address's domain, an id, or the beginning of an externalId.
+    Names and addresses are encrypted, so there is nothing to search parts of.
+    """
+    rows = live_customers(scope)
+    if email is not None:
+        rows = rows.filter(email_index=email_index(index_key(scope), email))
+    if external_id is not None:
+        rows = rows.filter(external_id=external_id)
+    return rows if q is None else rows.filter(_matches(scope, q))
+
+
+def update_customer(
+    scope: Scope,
+    customer_id: str,
+    *,
+    email: str | _Unset = UNSET,
+    name: str | _Unset | None = UNSET,
+    external_id: str | _Unset | None = UNSET,
+    metadata: Mapping[str, Any] | _Unset = UNSET,
+) -> Customer:
+    """Change what is given. Metadata keys merge and one set to None goes; so does a None name.
+
+    A change that changes nothing is not announced. Raises as `create_customer` does, and
+    `ValidationFailed` where the merged metadata outgrow their 16 KiB.
+    """
+    require_change()
+    customer = live_customers(scope).locked().fetch(customer_id, CustomerNotFound)
+    before = customer_as_event(customer)
+    written: list[str] = []
+    if isinstance(email, str) and email != customer.email:
+        written += _readdress(scope, customer, email)
+    if not isinstance(name, _Unset) and name != customer.name:
+        customer.name = name
+        written.append("name")
+    if not isinstance(external_id, _Unset) and external_id != customer.external_id:
+        customer.external_id = external_id
+        written.append("external_id")
+    if not isinstance(metadata, _Unset):
+        kept = _kept(customer.metadata or {}, metadata)
+        if kept != customer.metadata:
+            customer.metadata = kept
+            written.append("metadata")
+    if written:
+        customer.updated_at = now(scope)
+        _write(customer, [*written, "updated_at"])
+        after = customer_as_event(customer)
+        emit(scope, "customer.updated", {"customer": after}, subject=customer.id)
+        audit(
+            scope,
+            "customer.updated",
+            customer.public_id,
+            subject_id=customer.id,
+            detail={key: {"from": before[key], "to": after[key]} for key in after if before[key] != after[key]},
+        )
+    return customer
+
+
+def delete_customer(scope: Scope, customer_id: str) -> Customer:
+    """Sign a customer out and hide them at once; a job then lets go of what is held on them.
+
+    The address is free for a new customer from now on. `customer.deleted` is emitted when the
+    erasure is done, since cancelling at Stripe comes first and may take retries.
+    """
+    require_change()
+    customer = live_customers(scope).locked().fetch(customer_id, CustomerNotFound)
+    sessions = CustomerSession.objects.within(scope).filter(customer_id=customer.id)
+    RefreshToken.objects.within(scope).filter(session_id__in=sessions.values("id")).delete()
+    sessions.filter(revoked_at__isnull=True).update(revoked_at=wall_clock())
+    OneTimeCode.objects.within(scope).filter(customer_id=customer.id).delete()
+    MagicLink.objects.within(scope).filter(email_index=customer.email_index).delete()
+    customer.deleted_at = now(scope)
+    customer.external_id = None
+    customer.email_index = secrets.token_bytes(INDEX_BYTES)
+    customer.domain_index = secrets.token_bytes(INDEX_BYTES)
+    customer.save(update_fields=["deleted_at", "external_id", "email_index", "domain_index"])
+    audit(scope, "customer.deleted", customer.public_id, subject_id=customer.id)
+    enqueue(
+        erase_customer_job,
+        tenant_id=str(scope.tenant_id),
+        app_id=str(scope.app),
+        customer_id=str(customer.id),
+    )
+    return customer
+
+
+def _readdress(scope: Scope, customer: Customer, email: str) -> list[str]:
+    """Give a customer another address; links that went to the old one are void."""
+    key = index_key(scope)
+    if normalised_email(email) != normalised_email(customer.email):
+        MagicLink.objects.within(scope).filter(email_index=customer.email_index).delete()
+    customer.email = email
+    customer.email_index = email_index(key, email)
+    customer.domain_index = domain_index(key, email)
+    return ["email", "email_index", "domain_index"]
+
+
+def _write(customer: Customer, fields: list[str] | None) -> None:
+    """Save inside a savepoint, and say which unique value was taken."""
+    try:
+        with transaction.atomic():
+            customer.save(force_insert=fields is None, update_fields=fields)
+    except IntegrityError as refused:
+        if "one_customer_per_email" in str(refused):
+            raise EmailTaken(fields={"email": ["A customer with this email exists."]}) from None
+        if "one_customer_per_external_id" in str(refused):
+            raise ExternalIdTaken from None
+        raise
+
+
+def _kept(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**stored, **given}
+    kept = {key: value for key, value in merged.items() if value is not None}
+    if len(json.dumps(kept, ensure_ascii=False).encode()) > METADATA_BYTES:
+        raise ValidationFailed(fields={"metadata": ["Must be at most 16 KiB once merged."]})
+    return kept
+
+
+def _matches(scope: Scope, q: str) -> Q:
+    found = Q(external_id__gte=q, external_id__lt=q + LAST_CHARACTER)
+    local, at, domain = q.rpartition("@")
+    if local:
+        found |= Q(email_index=email_index(index_key(scope), q))
+    if not local and "." in domain and (at or q == domain):
+        found |= Q(domain_index=domain_index(index_key(scope), f"@{domain}"))
+    identifier = _id_of(q)
+    return found if identifier is None else found | Q(pk=identifier)
+
+
+def _id_of(q: str) -> UUID | None:
+    try:
+        return ids.decode(Customer.id_prefix, q)
+    except ids.MalformedId:
+        return None
