@@ -1,0 +1,200 @@
+"""What templates ask for by name: icons, money, times, badges and drawn figures.
+
+Everything drawn is SVG made here, with geometry in attributes: the content policy allows no style
+attribute, and a page that carries its chart needs no script to show it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.forms import BoundField
+from django.templatetags.static import static
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+HEX_COLOUR = re.compile(r"#[0-9a-fA-F]{6}\Z")
+OWN_COLOUR = "#0a6577"
+LUMINANCE_WEIGHTS = (0.2126, 0.7152, 0.0722)
+DARK_INK, LIGHT_INK = "#0f1a1b", "#ffffff"
+# Currencies whose smallest unit is the unit itself, as Stripe lists them.
+WHOLE_CURRENCIES = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF UGX VND VUV XAF XOF XPF".split())
+SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+TONES = {
+    "good": (
+        "active", "trialing", "paid", "delivered", "succeeded", "enabled", "connected", "live", "allowed", "ok",
+        "complete", "current", "passed",
+    ),
+    "warn": ("past_due", "paused", "incomplete", "open", "retrying", "test", "pending", "late", "rotating", "stated"),
+    "bad": ("failed", "uncollectible", "revoked", "disabled", "disputed", "unpaid", "refused", "red"),
+}
+TONE_OF = {status: tone for tone, statuses in TONES.items() for status in statuses}
+METER_WARN_PERCENT, METER_FULL_PERCENT = 80, 100
+
+
+@register.simple_tag
+def icon(name: str, size: int = 18) -> SafeString:
+    """Return one drawing of the sprite, hidden from readers: the words beside it say the same."""
+    return format_html(
+        '<svg width="{}" height="{}" aria-hidden="true"><use href="{}#{}"/></svg>',
+        size,
+        size,
+        static("icons/sprite.svg"),
+        name,
+    )
+
+
+@register.filter
+def money(cents: int | None, currency: str = "usd") -> str:
+    """Return minor units as a person reads them, such as `$49.00` or `¥4,900`."""
+    if cents is None:
+        return "—"
+    code = currency.upper()
+    amount = Decimal(cents) if code in WHOLE_CURRENCIES else Decimal(cents) / 100
+    digits = f"{abs(amount):,}" if code in WHOLE_CURRENCIES else f"{abs(amount):,.2f}"
+    sign = "−" if amount < 0 else ""
+    symbol = SYMBOLS.get(code)
+    return f"{sign}{symbol}{digits}" if symbol else f"{sign}{digits} {code}"
+
+
+@register.filter
+def count(number: float | None) -> str:
+    """Return a number with its thousands parted; nothing is an infinity sign, as limits mean it."""
+    if number is None:
+        return "∞"
+    return f"{number:,}" if isinstance(number, int) or not float(number).is_integer() else f"{int(number):,}"
+
+
+@register.simple_tag
+def stamp(moment: datetime | date | None, otherwise: str = "—", *, relative: bool = True) -> SafeString | str:
+    """Return a time as text and as a machine reads it; a script may turn near ones into distances."""
+    if moment is None:
+        return otherwise
+    if not isinstance(moment, datetime):
+        return format_html('<time datetime="{}">{}</time>', moment.isoformat(), f"{moment.day} {moment:%b %Y}")
+    text = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+    return format_html(
+        '<time datetime="{}"{}>{}</time>', f"{moment:%Y-%m-%dT%H:%M:%SZ}", SafeString(" data-relative") if relative else "", text
+    )
+
+
+@register.simple_tag
+def badge(status: object, label: str = "") -> SafeString:
+    """Return a status with the tone that it has everywhere."""
+    key = str(status or "").lower()
+    words = label or key.replace("_", " ").capitalize()
+    return format_html('<span class="badge{}">{}</span>', f" is-{TONE_OF[key]}" if key in TONE_OF else "", words)
+
+
+@register.simple_tag
+def copyable(text: str, *, shown: str = "") -> SafeString:
+    """Return a piece of code with a button that copies it."""
+    return format_html(
+        '<span class="copyable"><code>{}</code><button type="button" class="copy" data-copy="{}" aria-label="Copy {}">{}</button></span>',
+        shown or text,
+        text,
+        shown or text,
+        icon("copy", 15),
+    )
+
+
+@register.simple_tag
+def meter(used: float, limit: float | None, label: str = "Usage") -> SafeString:
+    """Return a bar that fills towards the limit, amber from 80 %, red when full; no limit, no filling."""
+    percent = 0 if not limit else min(100.0, used * 100 / limit)
+    tone = " is-bad" if percent >= METER_FULL_PERCENT else " is-warn" if percent >= METER_WARN_PERCENT else ""
+    return format_html(
+        '<svg class="meter{}" role="img" aria-label="{}: {} of {}"><rect class="track" width="100%" height="8" rx="4"/>'
+        '<rect class="fill" width="{}%" height="8" rx="4"/></svg>',
+        tone,
+        label,
+        count(used),
+        count(limit),
+        f"{percent:.2f}",
+    )
+
+
+@register.simple_tag
+def sparkline(values: Sequence[float]) -> SafeString:
+    """Return a small line of how a number went; decoration, for the number stands beside it."""
+    if len(values) < 2:  # noqa: PLR2004  # one point makes no line
+        return SafeString("")
+    top = max(values) or 1
+    step = 100 / (len(values) - 1)
+    points = " ".join(f"{index * step:.2f},{28 - value * 26 / top:.2f}" for index, value in enumerate(values))
+    return format_html(
+        '<svg class="sparkline" viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">'
+        '<polygon class="area" points="0,30 {} 100,30"/><polyline class="line" points="{}"/></svg>',
+        points,
+        points,
+    )
+
+
+@register.inclusion_tag("components/bar_chart.html")
+def bar_chart(points: Sequence[tuple[str, float]], label: str, unit: str = "") -> dict[str, Any]:
+    """Draw one bar per (label, value), with the same figures as a table below for who cannot see it."""
+    top = max((value for _, value in points), default=0)
+    ceiling = _round_up(top)
+    width = 100 / max(len(points), 1)
+    bars = [
+        {
+            "x": f"{index * width + width * 0.14:.3f}",
+            "y": f"{100 - value * 100 / ceiling:.3f}",
+            "width": f"{width * 0.72:.3f}",
+            "height": f"{value * 100 / ceiling:.3f}",
+            "label": name,
+            "value": count(value),
+        }
+        for index, (name, value) in enumerate(points)
+    ]
+    marks = [points[index][0] for index in sorted({0, len(points) // 2, len(points) - 1})] if points else []
+    return {"bars": bars, "label": label, "unit": unit, "ceiling": count(ceiling), "marks": marks, "is_empty": top == 0}
+
+
+def _round_up(value: float) -> int:
+    """Return the next number that reads well as the top of a scale."""
+    scale = 1
+    while scale * 10 < value:
+        scale *= 10
+    return next((scale * step for step in (1, 2, 3, 4, 5, 6, 8, 10) if scale * step >= value), scale * 10)
+
+
+@register.filter
+def brand_colour(value: str | None) -> SafeString:
+    """Return an app's colour for a style sheet, or ours where it is none: nothing else may get into one."""
+    return SafeString(value if value and HEX_COLOUR.match(value) else OWN_COLOUR)
+
+
+@register.filter
+def ink_on(value: str | None) -> SafeString:
+    """Return black or white, whichever reads better on the colour (WCAG 2.2's relative luminance)."""
+    colour = brand_colour(value)
+    channels = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)  # noqa: PLR2004  # sRGB
+    luminance = sum(weight * c for weight, c in zip(LUMINANCE_WEIGHTS, linear, strict=True))
+    return SafeString(LIGHT_INK if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.058 else DARK_INK)
+
+
+@register.filter
+def initial(name: str | None) -> str:
+    """Return the letter that stands for a name."""
+    return (name or "?").strip()[:1].upper() or "?"
+
+
+@register.filter
+def is_checkbox(field: BoundField) -> bool:
+    """Say whether a form's field is one box to tick, whose label stands behind it."""
+    return field.widget_type == "checkbox"
+
+
+@register.simple_tag
+def lines(items: Sequence[str]) -> SafeString:
+    """Return strings as lines, for text areas' contents shown back."""
+    return format_html_join("\n", "{}", ((item,) for item in items))
