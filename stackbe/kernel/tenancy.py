@@ -6,7 +6,7 @@ stands underneath it (walls.py), and the architecture tests above it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -88,8 +88,8 @@ class TenantOwned(Row):
 
     tenant_id = models.UUIDField(editable=False)
 
-    objects: ScopedManager[Self] = ScopedManager()  # type: ignore[assignment,misc]  # Self in an abstract model
-    unscoped: models.Manager[Self] = models.Manager()  # type: ignore[assignment,misc]  # likewise
+    objects: ClassVar[ScopedManager[Self]] = ScopedManager()
+    unscoped: ClassVar[models.Manager[Self]] = models.Manager()
 
     class Meta:
         abstract = True
