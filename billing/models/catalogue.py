@@ -122,6 +122,12 @@ class Plan(AppOwned):
         )
 
 
+    def current_version(self) -> PlanVersion:
+        """Return the newest version, from `current_versions` where a list has preloaded it."""
+        preloaded: list[PlanVersion] = self.__dict__.get("current_versions", [])
+        return preloaded[0] if preloaded else self.versions.get(number=self.version)
+
+
 class PlanVersion(AppOwned):
     """What subscribers of one version get: entitlements, usage allowances, seats, trial.
 
@@ -151,6 +157,12 @@ class PlanVersion(AppOwned):
                 condition=models.Q(trial_days__lte=730), name="trial_is_what_stripe_takes"
             ),
         )
+
+
+    def live_prices(self) -> list[Price]:
+        """Return the prices on offer, the short form's first."""
+        live = [price for price in self.prices.all() if price.replaced_at is None]
+        return sorted(live, key=lambda price: price.position)
 
 
 class Price(AppOwned):

@@ -20,9 +20,7 @@ def test_a_plan_cannot_belong_to_another_apps_product(acme: Company, globex: Com
         foreign = Product.unscoped.create(**owned_by(globex.scope), name="Theirs", metadata={})
 
     with change(acme.scope), pytest.raises(IntegrityError, match="same_app"), transaction.atomic():
-        Plan.unscoped.create(**owned_by(acme.scope), product=foreign, name="Pro", slug="pro")
-        with connection.cursor() as cursor:
-            cursor.execute("set constraints all immediate")
+        _make_plan_of(acme, foreign)
 
 
 def test_a_rival_sees_no_row(acme: Company, globex: Company) -> None:
@@ -31,3 +29,9 @@ def test_a_rival_sees_no_row(acme: Company, globex: Company) -> None:
 
     with change(globex.scope):
         assert not Feature.unscoped.exists()
+
+
+def _make_plan_of(company: Company, product: Product) -> None:
+    Plan.unscoped.create(**owned_by(company.scope), product=product, name="Pro", slug="pro")
+    with connection.cursor() as cursor:
+        cursor.execute("set constraints all immediate")

@@ -1,0 +1,353 @@
+"""The life of a subscription, written once: facts go in, a transition comes out.
+
+Nothing here reads a clock, a row or the network. `follow` takes what Stripe says, `plan_cancel` and
+`plan_reactivation` what a caller asks; `access_window` turns a state into the moments between which
+it grants access, so that access changes on time even when no event ever comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from billing.errors import IllegalTransition
+
+INCOMPLETE, TRIALING, ACTIVE = "incomplete", "trialing", "active"
+PAST_DUE, PAUSED, CANCELED = "past_due", "paused", "canceled"
+STATUSES = (INCOMPLETE, TRIALING, ACTIVE, PAST_DUE, PAUSED, CANCELED)
+UNPAID = "unpaid"
+# What Stripe calls it → what we call it.
+STATUS_OF = {
+    "incomplete": INCOMPLETE,
+    "incomplete_expired": CANCELED,
+    "trialing": TRIALING,
+    "active": ACTIVE,
+    "past_due": PAST_DUE,
+    UNPAID: PAST_DUE,
+    "paused": PAUSED,
+    "canceled": CANCELED,
+}
+_LIVE = frozenset({TRIALING, ACTIVE, PAST_DUE, PAUSED, CANCELED})
+# Nothing leaves `canceled`, and nothing goes back to `incomplete`.
+LEGAL: dict[str, frozenset[str]] = {
+    INCOMPLETE: _LIVE | {INCOMPLETE},
+    TRIALING: _LIVE,
+    ACTIVE: _LIVE,
+    PAST_DUE: _LIVE,
+    PAUSED: _LIVE,
+    CANCELED: frozenset({CANCELED}),
+}
+# How long a renewal may go without news before it counts as not paid: Stripe leaves an invoice open
+# for an hour before it charges, and an outage of ours or theirs must not lock out who pays.
+SETTLING = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that may change in a subscription. Its names are those of the model's columns."""
+
+    status: str
+    plan_id: UUID
+    plan_version_id: UUID
+    price_id: UUID | None = None
+    quantity: int = 1
+    current_period_start: datetime | None = None
+    current_period_end: datetime | None = None
+    cancel_at_period_end: bool = False
+    cancel_at: datetime | None = None
+    canceled_at: datetime | None = None
+    ended_at: datetime | None = None
+    trial_start: datetime | None = None
+    trial_end: datetime | None = None
+    trial_converted_at: datetime | None = None
+    trial_has_card: bool = False
+    paused_at: datetime | None = None
+    resumes_at: datetime | None = None
+    past_due_since: datetime | None = None
+    grace_period_ends_at: datetime | None = None
+    facts_at: datetime | None = None
+
+    @classmethod
+    def of(cls, row: Any) -> State:
+        """Return the state that a row of the same column names holds."""
+        return cls(**{name: getattr(row, name) for name in COLUMNS})
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """Return the moment for which the end is set, if it is."""
+        if self.cancel_at is not None:
+            return self.cancel_at
+        if self.cancel_at_period_end:
+            return self.trial_end if self.status == TRIALING else self.current_period_end
+        return None
+
+
+COLUMNS = tuple(field.name for field in fields(State))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What Stripe says of a subscription, its plan already looked up among our rows.
+
+    `status` is Stripe's word. `as_of` is when Stripe was asked: facts from before what is recorded
+    change nothing.
+    """
+
+    status: str
+    plan_id: UUID
+    plan_version_id: UUID
+    as_of: datetime
+    price_id: UUID | None = None
+    quantity: int = 1
+    current_period_start: datetime | None = None
+    current_period_end: datetime | None = None
+    cancel_at_period_end: bool = False
+    cancel_at: datetime | None = None
+    canceled_at: datetime | None = None
+    ended_at: datetime | None = None
+    trial_start: datetime | None = None
+    trial_end: datetime | None = None
+    trial_has_card: bool = False
+    collection_paused: bool = False
+    resumes_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One step: its name in the history, the event that tells the app, and the state after it.
+
+    A step that changes nothing but when Stripe was last asked has no event.
+    """
+
+    name: str
+    event: str
+    before: State | None
+    after: State
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """Return `{column: (before, after)}` of what changed, `facts_at` aside."""
+        was = asdict(self.before) if self.before else {}
+        now = asdict(self.after)
+        return {
+            name: (was.get(name), value)
+            for name, value in now.items()
+            if name != "facts_at" and was.get(name) != value
+        }
+
+
+def follow(before: State | None, facts: Facts, moment: datetime, grace: timedelta) -> Transition | None:
+    """Return the step from what is recorded to what Stripe says, None for facts that are stale.
+
+    `moment` is the app's time and `grace` how long a customer keeps access after a failed payment.
+    Raises `IllegalTransition` for a step that Stripe's own rules exclude.
+    """
+    if before is not None and before.facts_at is not None and facts.as_of < before.facts_at:
+        return None
+    after = _after(before, facts, moment, grace)
+    if before is not None:
+        if after.status not in LEGAL[before.status]:
+            raise IllegalTransition(before=before.status, after=after.status)
+        if replace(after, facts_at=before.facts_at) == before:
+            return Transition("unchanged", "", before, after)
+    return _named(before, after)
+
+
+def open_free(plan_id: UUID, plan_version_id: UUID, moment: datetime, trial_days: int) -> Transition:
+    """Return the start of a subscription that Stripe need not know: to a free plan, or a trial of one.
+
+    Without a trial it has no period and no end.
+    """
+    trial_end = moment + timedelta(days=trial_days) if trial_days else None
+    after = State(
+        status=TRIALING if trial_days else ACTIVE,
+        plan_id=plan_id,
+        plan_version_id=plan_version_id,
+        current_period_start=moment,
+        current_period_end=trial_end,
+        trial_start=moment if trial_days else None,
+        trial_end=trial_end,
+    )
+    return _named(None, after)
+
+
+def plan_cancel(state: State, moment: datetime, *, immediately: bool) -> Transition | None:
+    """Return the step that ends a subscription now or when its period does; None if it is so already.
+
+    Who has no period left to use (free, unpaid, never begun) ends now.
+    """
+    if state.status == CANCELED:
+        return None
+    end = state.trial_end if state.status == TRIALING else state.current_period_end
+    if immediately or end is None or end <= moment or state.status == INCOMPLETE:
+        after = replace(
+            state,
+            status=CANCELED,
+            canceled_at=state.canceled_at or moment,
+            ended_at=moment,
+            cancel_at_period_end=False,
+            cancel_at=None,
+            paused_at=None,
+            resumes_at=None,
+            past_due_since=None,
+            grace_period_ends_at=None,
+        )
+        return _named(state, after)
+    if state.ends_at is not None:
+        return None
+    return _named(state, replace(state, cancel_at_period_end=True, canceled_at=moment))
+
+
+def plan_reactivation(state: State, moment: datetime) -> Transition | None:
+    """Return the step that takes a set end back; None where none is set.
+
+    Raises `IllegalTransition` once the end has come: a subscription that is over does not return.
+    """
+    if status_at(state, moment) == CANCELED:
+        raise IllegalTransition("This subscription has ended. Start a new one with a checkout.")
+    if state.ends_at is None:
+        return None
+    after = replace(state, cancel_at_period_end=False, cancel_at=None, canceled_at=None)
+    return _named(state, after)
+
+
+def status_at(state: State, moment: datetime) -> str:
+    """Return the status that the clock makes of a state: a set end that has passed has come."""
+    end = state.ends_at
+    if state.status == TRIALING and not state.trial_has_card:
+        end = _earliest(end, state.trial_end)
+    if state.status == CANCELED or (end is not None and end <= moment):
+        return CANCELED
+    if state.status == PAUSED and state.resumes_at is not None and state.resumes_at <= moment:
+        return ACTIVE
+    return state.status
+
+
+def access_window(state: State, created_at: datetime) -> tuple[datetime | None, datetime | None]:
+    """Return from when until when a state grants access; None for an open end.
+
+    An end that lies before its beginning grants none.
+    """
+    return (state.resumes_at if state.status == PAUSED else None), _until(state, created_at)
+
+
+def _until(state: State, created_at: datetime) -> datetime | None:
+    if state.status == INCOMPLETE:
+        return created_at
+    if state.status == CANCELED:
+        return state.ended_at or state.canceled_at or created_at
+    if state.status == PAUSED and state.resumes_at is None:
+        return state.paused_at or created_at
+    if state.status == PAST_DUE:
+        return _earliest(state.grace_period_ends_at, state.ends_at)
+    return state.ends_at or _due(state)
+
+
+def _due(state: State) -> datetime | None:
+    """Return when a state that is meant to go on needs news to do so."""
+    if state.status == TRIALING and state.trial_end is not None:
+        return state.trial_end + (SETTLING if state.trial_has_card else timedelta())
+    if state.current_period_end is None:
+        return None
+    return max(state.current_period_end, state.resumes_at or state.current_period_end) + SETTLING
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    known = [moment for moment in moments if moment is not None]
+    return min(known) if known else None
+
+
+def _after(before: State | None, facts: Facts, moment: datetime, grace: timedelta) -> State:
+    status = STATUS_OF[facts.status]
+    if facts.collection_paused and status in {TRIALING, ACTIVE, PAST_DUE}:
+        status = PAUSED
+    canceled = status == CANCELED
+    converted = before.trial_converted_at if before else None
+    if status == ACTIVE and facts.trial_end is not None and facts.trial_end <= moment:
+        converted = converted or facts.trial_end
+    since, grace_ends = _arrears(before, facts, status, moment, grace)
+    paused_at = (before and before.status == PAUSED and before.paused_at) or moment
+    return State(
+        status=status,
+        plan_id=facts.plan_id,
+        plan_version_id=facts.plan_version_id,
+        price_id=facts.price_id,
+        quantity=facts.quantity,
+        current_period_start=facts.current_period_start,
+        current_period_end=facts.current_period_end,
+        cancel_at_period_end=facts.cancel_at_period_end and not canceled,
+        cancel_at=None if canceled else facts.cancel_at,
+        canceled_at=facts.canceled_at or ((before and before.canceled_at) or moment if canceled else None),
+        ended_at=facts.ended_at or ((before and before.ended_at) or moment if canceled else None),
+        trial_start=facts.trial_start,
+        trial_end=facts.trial_end,
+        trial_converted_at=converted,
+        trial_has_card=facts.trial_has_card,
+        paused_at=paused_at if status == PAUSED else None,
+        resumes_at=facts.resumes_at if status == PAUSED else None,
+        past_due_since=since,
+        grace_period_ends_at=grace_ends,
+        facts_at=facts.as_of,
+    )
+
+
+def _arrears(
+    before: State | None, facts: Facts, status: str, moment: datetime, grace: timedelta
+) -> tuple[datetime | None, datetime | None]:
+    """Return since when a payment is due and until when grace lasts.
+
+    Grace counts from the renewal that was not paid, not from when we heard of it: a customer whose
+    events were lost for a week gets no second week. Stripe's `unpaid` has used its grace up.
+    """
+    if status != PAST_DUE:
+        return None, None
+    since = before.past_due_since if before and before.status == PAST_DUE else None
+    if since is None:
+        since = moment
+        renewed = before is not None and before.current_period_end is not None
+        start = facts.current_period_start
+        if renewed and start is not None and before is not None and start != before.current_period_start:
+            since = min(start, moment)
+    ends = before.grace_period_ends_at if before and before.past_due_since == since else None
+    ends = ends or since + grace
+    if facts.status == UNPAID:
+        ends = min(ends, moment)
+    return since, ends
+
+
+def _named(before: State | None, after: State) -> Transition:
+    name, event = _name(before, after)
+    return Transition(name, event, before, after)
+
+
+def _name(before: State | None, after: State) -> tuple[str, str]:
+    if before is None:
+        return "created", "subscription.created"
+    if before.status != after.status:
+        return _name_of_status(before.status, after.status)
+    ends = "cancellation_withdrawn" if after.ends_at is None else "cancellation_set"
+    kinds = (
+        ((before.ends_at is None) != (after.ends_at is None), ends),
+        (before.plan_id != after.plan_id, "plan_changed"),
+        (before.plan_version_id != after.plan_version_id, "migrated"),
+        (before.quantity != after.quantity, "quantity_changed"),
+        (before.current_period_start != after.current_period_start, "renewed"),
+    )
+    return next((name for holds, name in kinds if holds), "updated"), "subscription.updated"
+
+
+def _name_of_status(before: str, after: str) -> tuple[str, str]:
+    if after == CANCELED:
+        return "canceled", "subscription.canceled"
+    if after == PAUSED:
+        return "paused", "subscription.paused"
+    if before == PAUSED:
+        return "resumed", "subscription.resumed"
+    names = {
+        (TRIALING, ACTIVE): "trial_converted",
+        (PAST_DUE, ACTIVE): "recovered",
+    }
+    plain = {PAST_DUE: "payment_failed", TRIALING: "trial_started", ACTIVE: "activated"}
+    return names.get((before, after), plain.get(after, "updated")), "subscription.updated"
