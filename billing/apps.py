@@ -7,4 +7,3 @@ class BillingConfig(AppConfig):
     """Plans, subscriptions and what they grant."""
 
     name = "billing"
-

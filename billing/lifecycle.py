@@ -132,9 +132,7 @@ class Transition:
         was = asdict(self.before) if self.before else {}
         now = asdict(self.after)
         return {
-            name: (was.get(name), value)
-            for name, value in now.items()
-            if name != "facts_at" and was.get(name) != value
+            name: (was.get(name), value) for name, value in now.items() if name != "facts_at" and was.get(name) != value
         }
 
 

@@ -18,9 +18,7 @@ class Access(AppOwned):
     ever grows and orders copies that an app keeps.
     """
 
-    customer = models.OneToOneField(
-        "accounts.Customer", models.PROTECT, related_name="+", db_constraint=False
-    )
+    customer = models.OneToOneField("accounts.Customer", models.PROTECT, related_name="+", db_constraint=False)
     plan_id = models.UUIDField(null=True)
     plan_name = models.CharField(max_length=120, blank=True)
     status = models.CharField(max_length=10, blank=True)
@@ -61,9 +59,7 @@ class DefaultAccess(AppOwned):
     updated_at = models.DateTimeField(default=wall_clock)
 
     class Meta(AppOwned.Meta):
-        constraints = (
-            models.UniqueConstraint(fields=["app_id"], name="one_default_access_per_app"),
-        )
+        constraints = (models.UniqueConstraint(fields=["app_id"], name="one_default_access_per_app"),)
 
 
 class EntitlementOverride(AppOwned):
@@ -71,9 +67,7 @@ class EntitlementOverride(AppOwned):
 
     id_prefix = "ovr"
 
-    customer = models.ForeignKey(
-        "accounts.Customer", models.PROTECT, related_name="+", db_constraint=False
-    )
+    customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="+", db_constraint=False)
     feature = models.CharField(max_length=64)
     value = models.JSONField()
     reason = Sealed(subject="customer_id")
@@ -83,7 +77,5 @@ class EntitlementOverride(AppOwned):
 
     class Meta(AppOwned.Meta):
         constraints = (
-            models.UniqueConstraint(
-                fields=["app_id", "customer", "feature"], name="one_override_per_feature"
-            ),
+            models.UniqueConstraint(fields=["app_id", "customer", "feature"], name="one_override_per_feature"),
         )

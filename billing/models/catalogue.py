@@ -61,9 +61,7 @@ class Product(AppOwned):
     updated_at = models.DateTimeField(default=wall_clock)
 
     class Meta(AppOwned.Meta):
-        constraints = (
-            models.UniqueConstraint(fields=["tenant_id", "app_id", "id"], name="product_of_app"),
-        )
+        constraints = (models.UniqueConstraint(fields=["tenant_id", "app_id", "id"], name="product_of_app"),)
         indexes = (models.Index(fields=["app_id", "-id"], name="product_newest"),)
 
 
@@ -121,7 +119,6 @@ class Plan(AppOwned):
             ),
         )
 
-
     def current_version(self) -> PlanVersion:
         """Return the newest version, from `current_versions` where a list has preloaded it."""
         preloaded: list[PlanVersion] = self.__dict__.get("current_versions", [])
@@ -150,14 +147,9 @@ class PlanVersion(AppOwned):
     class Meta(AppOwned.Meta):
         constraints = (
             models.UniqueConstraint(fields=["tenant_id", "app_id", "id"], name="version_of_app"),
-            models.UniqueConstraint(
-                fields=["app_id", "plan", "number"], name="one_version_per_number"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(trial_days__lte=730), name="trial_is_what_stripe_takes"
-            ),
+            models.UniqueConstraint(fields=["app_id", "plan", "number"], name="one_version_per_number"),
+            models.CheckConstraint(condition=models.Q(trial_days__lte=730), name="trial_is_what_stripe_takes"),
         )
-
 
     def live_prices(self) -> list[Price]:
         """Return the prices on offer, the short form's first."""
@@ -188,9 +180,7 @@ class Price(AppOwned):
 
     id_prefix = "price"
 
-    plan_version = models.ForeignKey(
-        PlanVersion, models.PROTECT, related_name="prices", db_constraint=False
-    )
+    plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="prices", db_constraint=False)
     position = models.PositiveSmallIntegerField(default=0)
     currency = models.CharField(max_length=3)
     interval = models.CharField(max_length=8, choices=Interval, default=Interval.MONTH)
@@ -218,13 +208,10 @@ class Price(AppOwned):
                 name="one_price_per_position",
             ),
             models.CheckConstraint(
-                condition=models.Q(scheme__in=["graduated", "volume"])
-                | models.Q(unit_amount_cents__isnull=False),
+                condition=models.Q(scheme__in=["graduated", "volume"]) | models.Q(unit_amount_cents__isnull=False),
                 name="price_has_an_amount_or_tiers",
             ),
-            models.CheckConstraint(
-                condition=models.Q(interval_count__gte=1), name="interval_count_is_positive"
-            ),
+            models.CheckConstraint(condition=models.Q(interval_count__gte=1), name="interval_count_is_positive"),
         )
         indexes = (models.Index(fields=["plan_version", "position"], name="price_of_version"),)
 

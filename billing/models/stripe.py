@@ -89,9 +89,7 @@ class StripeObject(AppOwned):
 class StripeCustomer(AppOwned):
     """A customer's counterpart on a connected account."""
 
-    customer = models.ForeignKey(
-        "accounts.Customer", models.PROTECT, related_name="+", db_constraint=False
-    )
+    customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="+", db_constraint=False)
     account_id = models.CharField(max_length=64)
     stripe_customer_id = models.CharField(max_length=255)
     created_at = models.DateTimeField(default=wall_clock)
@@ -138,9 +136,7 @@ class StripeIntent(AppOwned):
 
     class Meta(AppOwned.Meta):
         constraints = (
-            models.UniqueConstraint(
-                fields=["app_id", "idempotency_key"], name="one_intent_per_idempotency_key"
-            ),
+            models.UniqueConstraint(fields=["app_id", "idempotency_key"], name="one_intent_per_idempotency_key"),
         )
         indexes = (
             models.Index(
@@ -168,17 +164,11 @@ class Checkout(AppOwned):
 
     id_prefix = "chk"
 
-    customer = models.ForeignKey(
-        "accounts.Customer", models.PROTECT, related_name="+", db_constraint=False
-    )
+    customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="+", db_constraint=False)
     organization_id = models.UUIDField(null=True)
     plan = models.ForeignKey(Plan, models.PROTECT, related_name="+", db_constraint=False)
-    plan_version = models.ForeignKey(
-        PlanVersion, models.PROTECT, related_name="+", db_constraint=False
-    )
-    price = models.ForeignKey(
-        Price, models.PROTECT, null=True, related_name="+", db_constraint=False
-    )
+    plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+", db_constraint=False)
+    price = models.ForeignKey(Price, models.PROTECT, null=True, related_name="+", db_constraint=False)
     quantity = models.PositiveIntegerField(default=1)
     trial_days = models.PositiveIntegerField(default=0)
     coupon_code = models.CharField(max_length=80, blank=True)
@@ -205,9 +195,7 @@ class Checkout(AppOwned):
                 condition=models.Q(status__in=["creating", "open"]),
                 name="one_open_checkout_per_customer_and_plan",
             ),
-            models.CheckConstraint(
-                condition=models.Q(quantity__gte=1), name="checkout_quantity_is_positive"
-            ),
+            models.CheckConstraint(condition=models.Q(quantity__gte=1), name="checkout_quantity_is_positive"),
         )
         indexes = (models.Index(fields=["customer", "-id"], name="checkout_of_customer"),)
 
@@ -235,9 +223,7 @@ class StripeEvent(AppOwned):
 
     class Meta(AppOwned.Meta):
         constraints = (
-            models.UniqueConstraint(
-                fields=["app_id", "account_id", "event_id"], name="stripe_event_claimed_once"
-            ),
+            models.UniqueConstraint(fields=["app_id", "account_id", "event_id"], name="stripe_event_claimed_once"),
         )
         indexes = (
             models.Index(fields=["app_id", "-id"], name="stripe_event_newest"),
@@ -263,7 +249,5 @@ class StripeLease(AppOwned):
 
     class Meta(AppOwned.Meta):
         constraints = (
-            models.UniqueConstraint(
-                fields=["app_id", "account_id", "object_id"], name="one_lease_per_stripe_object"
-            ),
+            models.UniqueConstraint(fields=["app_id", "account_id", "object_id"], name="one_lease_per_stripe_object"),
         )

@@ -31,17 +31,11 @@ class Subscription(AppOwned):
 
     id_prefix = "sub"
 
-    customer = models.ForeignKey(
-        "accounts.Customer", models.PROTECT, related_name="+", db_constraint=False
-    )
+    customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="+", db_constraint=False)
     organization_id = models.UUIDField(null=True)
     plan = models.ForeignKey(Plan, models.PROTECT, related_name="+", db_constraint=False)
-    plan_version = models.ForeignKey(
-        PlanVersion, models.PROTECT, related_name="+", db_constraint=False
-    )
-    price = models.ForeignKey(
-        Price, models.PROTECT, null=True, related_name="+", db_constraint=False
-    )
+    plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="+", db_constraint=False)
+    price = models.ForeignKey(Price, models.PROTECT, null=True, related_name="+", db_constraint=False)
     quantity = models.PositiveIntegerField(default=1)
     status = models.CharField(max_length=10, choices=Status)
     current_period_start = models.DateTimeField(null=True)
@@ -70,9 +64,7 @@ class Subscription(AppOwned):
 
     class Meta(AppOwned.Meta):
         constraints = (
-            models.UniqueConstraint(
-                fields=["tenant_id", "app_id", "id"], name="subscription_of_app"
-            ),
+            models.UniqueConstraint(fields=["tenant_id", "app_id", "id"], name="subscription_of_app"),
             models.UniqueConstraint(
                 fields=["app_id", "stripe_account", "stripe_subscription_id"],
                 condition=~models.Q(stripe_subscription_id=""),
@@ -80,25 +72,28 @@ class Subscription(AppOwned):
             ),
             models.UniqueConstraint(
                 fields=["app_id", "customer"],
-                condition=~models.Q(status="canceled")
-                & models.Q(beside_another=False, organization_id__isnull=True),
+                condition=~models.Q(status="canceled") & models.Q(beside_another=False, organization_id__isnull=True),
                 name="one_live_subscription_per_customer",
             ),
             models.UniqueConstraint(
                 fields=["app_id", "organization_id"],
-                condition=~models.Q(status="canceled")
-                & models.Q(beside_another=False, organization_id__isnull=False),
+                condition=~models.Q(status="canceled") & models.Q(beside_another=False, organization_id__isnull=False),
                 name="one_live_subscription_per_organization",
             ),
             models.CheckConstraint(
-                condition=models.Q(status__in=[
-                    "incomplete", "trialing", "active", "past_due", "paused", "canceled",
-                ]),
+                condition=models.Q(
+                    status__in=[
+                        "incomplete",
+                        "trialing",
+                        "active",
+                        "past_due",
+                        "paused",
+                        "canceled",
+                    ]
+                ),
                 name="subscription_status_is_known",
             ),
-            models.CheckConstraint(
-                condition=models.Q(quantity__gte=1), name="subscription_quantity_is_positive"
-            ),
+            models.CheckConstraint(condition=models.Q(quantity__gte=1), name="subscription_quantity_is_positive"),
         )
         indexes = (
             models.Index(fields=["app_id", "-id"], name="subscription_newest"),
@@ -117,9 +112,7 @@ class SubscriptionTransition(AppOwned):
 
     id_prefix = "tra"
 
-    subscription = models.ForeignKey(
-        Subscription, models.PROTECT, related_name="transitions", db_constraint=False
-    )
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="transitions", db_constraint=False)
     name = models.CharField(max_length=40)
     from_status = models.CharField(max_length=10, blank=True)
     to_status = models.CharField(max_length=10)
@@ -146,12 +139,8 @@ class InvoiceReference(AppOwned):
 
     id_prefix = "inv"
 
-    customer = models.ForeignKey(
-        "accounts.Customer", models.PROTECT, related_name="+", db_constraint=False
-    )
-    subscription = models.ForeignKey(
-        Subscription, models.PROTECT, null=True, related_name="+", db_constraint=False
-    )
+    customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="+", db_constraint=False)
+    subscription = models.ForeignKey(Subscription, models.PROTECT, null=True, related_name="+", db_constraint=False)
     stripe_account = models.CharField(max_length=64)
     stripe_invoice_id = models.CharField(max_length=255)
     number = models.CharField(max_length=80, blank=True)
