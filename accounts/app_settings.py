@@ -31,7 +31,7 @@ class AppSettings:
     callback_urls: tuple[str, ...] = ()
     dev_callback_url: str | None = None
     verification_url: str | None = None
-    organizations_enabled: bool = True
+    organizations_enabled: bool = False
     grace_period_days: int = 7
     allowed_origins: tuple[str, ...] = ()
     session_ttl_minutes: int = 30 * 24 * 60
@@ -44,9 +44,9 @@ class AppSettings:
     def of(cls, stored: Mapping[str, Any]) -> AppSettings:
         """Return what an app's stored settings come to."""
         given: dict[str, Any] = {}
-        for name in SPOKEN:
-            value = stored.get(SPOKEN[name], ABSENT)
-            if value is not ABSENT:
+        for name, spoken in SPOKEN.items():
+            if spoken in stored:
+                value = stored[spoken]
                 given[name] = tuple(value) if isinstance(value, list) else value
         return cls(**given)
 
@@ -58,7 +58,6 @@ class AppSettings:
         }
 
 
-ABSENT = object()
 SPOKEN = {field.name: camel(field.name) for field in fields(AppSettings)}
 
 

@@ -34,7 +34,7 @@ class MemberNotFound(NotFound):
 class EmailTaken(Conflict):
     """Addresses are compared without regard to case."""
 
-    message = "A customer with this email exists. Pass ?upsert=true to get it."
+    message = "A customer with this email exists."
 
 
 class ExternalIdTaken(Conflict):

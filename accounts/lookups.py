@@ -51,7 +51,8 @@ def known_app(app_id: UUID) -> KnownApp | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    return KnownApp(*row[:5], json.loads(row[5]), row[6])
+    identifier, tenant_id, name, environment, offset, settings, closed = row
+    return KnownApp(identifier, tenant_id, name, environment, offset, json.loads(settings), closed)
 
 
 def origin_registered(origin: str) -> bool:

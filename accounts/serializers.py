@@ -260,4 +260,45 @@ class ExportOutput(Output):
 
     customer_id = Text()
     exported_at = Timestamp()
-    data = serializers.DictField()
+    records = serializers.DictField()
+
+
+class NamedOutput(Output):
+    """A tenant by id and name."""
+
+    id = Text()
+    name = Text()
+
+
+class OwnAppOutput(NamedOutput):
+    """The credential's app."""
+
+    environment = serializers.ChoiceField(choices=App.Environment.choices)
+
+
+class OwnCustomerOutput(Output):
+    """Whose session it is."""
+
+    id = Text()
+    email = Text()
+    name = Text(allow_null=True)
+
+
+class OwnSessionOutput(Output):
+    """The session that a token names."""
+
+    id = Text()
+    organization_id = Text(allow_null=True)
+    org_role = Text(allow_null=True)
+
+
+class MeOutput(Output):
+    """What a credential is; a key has scopes, a session a customer."""
+
+    credential = serializers.ChoiceField(choices=["api_key", "tenant_api_key", "session"])
+    tenant = NamedOutput()
+    app = OwnAppOutput(allow_null=True)
+    key_id = Text(allow_null=True)
+    scopes = serializers.ListField(child=Text(), allow_null=True)
+    customer = OwnCustomerOutput(allow_null=True)
+    session = OwnSessionOutput(allow_null=True)

@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from accounts.views import apps, customers, me
+from stackbe.kernel.routes import KEYS, SESSIONS, TENANT_KEYS, may, route
+from stackbe.kernel.scope import Role
+
 if TYPE_CHECKING:
     from django.urls import URLPattern
 
-    from stackbe.kernel.routes import Route
+READ, WRITE = may("customers:read"), may("customers:write")
+CUSTOMER = "customers/<str:customer_id>"
 
-ROUTES: list[Route] = []
+ROUTES = [
+    route("me", me.Me, "me", GET=may(credentials=KEYS | SESSIONS)),
+    route("apps", apps.Apps, "apps", GET=may(), POST=may("apps:write", credentials=TENANT_KEYS)),
+    route(
+        "apps/<str:app_id>",
+        apps.OneApp,
+        "app",
+        GET=may(),
+        PATCH=may("apps:write"),
+        DELETE=may("apps:write"),
+    ),
+    route("customers", customers.Customers, "customers", GET=READ, POST=WRITE),
+    route(CUSTOMER, customers.OneCustomer, "customer", GET=READ, PATCH=WRITE, DELETE=WRITE),
+    route(
+        f"{CUSTOMER}/export",
+        customers.CustomerExport,
+        "customer-export",
+        GET=may("customers:read", role=Role.DEVELOPER),
+    ),
+]
 PAGES: list[URLPattern] = []

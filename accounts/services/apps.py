@@ -59,7 +59,7 @@ def list_apps(scope: Scope) -> ScopedQuerySet[App]:
     apps = App.objects.within(scope).filter(archived_at__isnull=True)
     if scope.credential in {Credential.TENANT_KEY, Credential.MEMBER, Credential.SYSTEM}:
         return apps
-    return apps.filter(pk=scope.app_id)
+    return apps.filter(pk=scope.app)
 
 
 def app_of_path(scope: Scope, app_id: str) -> App:

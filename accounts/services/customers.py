@@ -27,6 +27,7 @@ from stackbe.kernel.clock import now, wall_clock
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.jobs import enqueue
 from stackbe.kernel.serializers import METADATA_BYTES, normalised_email
+from stackbe.kernel.subjects import export_subject
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import current, require_change
 from webhooks.outbox import emit
@@ -224,6 +225,15 @@ def delete_customer(scope: Scope, customer_id: str) -> Customer:
     return customer
 
 
+def export_customer(scope: Scope, customer_id: str) -> dict[str, Any]:
+    """Return everything held on a customer, by holder. Who asked for it is audited."""
+    require_change()
+    customer = live_customers(scope).fetch(customer_id, CustomerNotFound)
+    records = export_subject(scope, customer.id)
+    audit(scope, "customer.exported", customer.public_id, subject_id=customer.id)
+    return {"customer_id": customer.public_id, "exported_at": wall_clock(), "records": records}
+
+
 def _readdress(scope: Scope, customer: Customer, email: str) -> list[str]:
     """Give a customer another address; links that went to the old one are void."""
     key = index_key(scope)
@@ -242,9 +252,9 @@ def _write(customer: Customer, fields: list[str] | None) -> None:
             customer.save(force_insert=fields is None, update_fields=fields)
     except IntegrityError as refused:
         if "one_customer_per_email" in str(refused):
-            raise EmailTaken(fields={"email": ["A customer with this email exists."]}) from None
+            raise EmailTaken(fields={"email": [EmailTaken.message]}) from None
         if "one_customer_per_external_id" in str(refused):
-            raise ExternalIdTaken from None
+            raise ExternalIdTaken(fields={"externalId": [ExternalIdTaken.message]}) from None
         raise
 
 

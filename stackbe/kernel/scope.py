@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from stackbe.kernel.errors import MissingRequiredField
 from stackbe.kernel.ids import NIL, encode
 
 ALL_SCOPES = (
@@ -101,9 +102,10 @@ class Scope:
 
     @property
     def app(self) -> UUID:
-        """Return the app's id where the route guarantees one."""
+        """Return the app's id, or the API's 400 where a tenant key named none."""
         if self.app_id is None:
-            raise RuntimeError("this scope names no app")
+            header = "Name the app: a key of the whole tenant goes with X-StackBE-App: app_…."
+            raise MissingRequiredField(fields={"X-StackBE-App": [header]})
         return self.app_id
 
     def allows(self, scope: str) -> bool:
