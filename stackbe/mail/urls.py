@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import path
 
-from stackbe.mail.pages import inbox_page, message_page
+from stackbe.mail.pages import html_page, inbox_page, message_page
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -17,4 +17,5 @@ ROUTES: list[Route] = []
 PAGES: list[URLPattern] = [
     path("dev/inbox", inbox_page, name="dev-inbox"),
     path("dev/inbox/<str:message_id>", message_page, name="dev-inbox-message"),
+    path("dev/inbox/<str:message_id>/html", html_page, name="dev-inbox-html"),
 ]

@@ -55,14 +55,24 @@ def test_a_mail_is_shown_as_html_without_scripts(client):
     caught()
     (mail,) = client.get("/dev/inbox?format=json", headers={"Host": "localhost:8000"}).json()
 
-    page = client.get(f"/dev/inbox/{mail['id']}", headers={"Host": "localhost:8000"})
+    page = client.get(f"/dev/inbox/{mail['id']}/html", headers={"Host": "localhost:8000"})
 
     assert page.content == b"<p>Hi</p>"
     assert "script-src 'none'" in page.headers["Content-Security-Policy"]
     assert client.get("/dev/inbox/mail_unknown", headers={"Host": "localhost:8000"}).status_code == 404
 
 
-@pytest.mark.parametrize("name, value", [("DEVELOPMENT_INBOX", False), ("PRODUCTION", True)])
+def test_a_mail_is_shown_with_its_link_to_follow_and_its_code(client):
+    caught()
+    (mail,) = client.get("/dev/inbox?format=json", headers={"Host": "localhost:8000"}).json()
+
+    page = client.get(f"/dev/inbox/{mail['id']}", headers={"Host": "localhost:8000"})
+
+    assert b'href="https://example.com/a?b=c#d"' in page.content
+    assert b"123456" in page.content
+
+
+@pytest.mark.parametrize(("name", "value"), [("DEVELOPMENT_INBOX", False), ("PRODUCTION", True)])
 def test_it_is_closed_beside_a_mail_server_and_in_production(client, settings, name, value):
     setattr(settings, name, value)
 
