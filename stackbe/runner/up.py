@@ -93,7 +93,7 @@ def migrate(environment: Mapping[str, str], marks: Path) -> None:
     digest = digest_of([path for path in sources if ".venv" not in path.parts])
     if mark.exists() and mark.read_text(encoding="utf-8") == digest:
         return
-    say("Migrating the database (the first time takes up to a minute of CPU, dj-stripe's tables most of it)")
+    say("Migrating the database (the first time takes some ten seconds)")
     began = time.monotonic()
     command = [sys.executable, MANAGE, "migrate", "--noinput"]
     with subprocess.Popen(
@@ -137,7 +137,7 @@ def serve(port: int, environment: Mapping[str, str], folder: Path, marks: Path) 
                 welcome(environment, marks)
 
     supervisor.run(when_started)
-    say("Stopping: web, worker and dispatcher have ended, then the sandbox, then PostgreSQL.")
+    say("The servers have ended; PostgreSQL is next.")
 
 
 def programs(port: int, environment: Mapping[str, str], folder: Path) -> list[Program]:
