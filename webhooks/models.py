@@ -144,6 +144,11 @@ class Delivery(AppOwned):
             ),
             models.Index(fields=["endpoint_id", "-id"], name="delivery_newest"),
             models.Index(fields=["app_id", "event_id"], name="delivery_of_event"),
+            models.Index(
+                fields=["app_id", "subject_id"],
+                condition=Q(status="pending", subject_id__isnull=False),
+                name="delivery_waiting_on_subject",
+            ),
         )
 
 
@@ -162,4 +167,11 @@ class Attempt(AppOwned):
     attempted_at = models.DateTimeField(default=wall_clock)
 
     class Meta(AppOwned.Meta):
-        indexes = (models.Index(fields=["delivery_id", "-id"], name="attempt_of_delivery"),)
+        indexes = (
+            models.Index(fields=["delivery_id", "-id"], name="attempt_of_delivery"),
+            models.Index(
+                fields=["app_id", "subject_id"],
+                condition=Q(subject_id__isnull=False),
+                name="attempt_of_subject",
+            ),
+        )

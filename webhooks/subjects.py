@@ -29,8 +29,7 @@ def erase_events(scope: Scope, subject_id: UUID) -> int:
     """
     waiting = Delivery.objects.within(scope).filter(subject_id=subject_id, status="pending")
     stopped = waiting.update(status=Delivery.Status.CANCELED, finished_at=wall_clock(), lease=None)
-    of_person = Delivery.objects.within(scope).filter(subject_id=subject_id).values("id")
-    answers = Attempt.objects.within(scope).filter(delivery_id__in=of_person, answer__isnull=False)
+    answers = Attempt.objects.within(scope).filter(subject_id=subject_id, answer__isnull=False)
     return stopped + answers.update(answer=None)
 
 

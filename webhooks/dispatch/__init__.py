@@ -1,0 +1,1 @@
+"""The dispatcher: it turns events into deliveries and sends them."""

@@ -1,0 +1,201 @@
+"""The queue of deliveries: claiming what is due, opening it, and writing down what came of it.
+
+A claim is a lease and not a lock: it moves `due_at` a minute ahead and writes a token, so a
+dispatcher that is killed loses nothing and blocks nobody; the delivery is due again after the
+lease, under the same event id.
+
+Fairness is in the claim. Deliveries wait in one lane for each endpoint (an index on endpoint and
+due time); a claim takes a few from every lane with room, in random order, and at most a share of
+the places for any one tenant. So however much waits for an endpoint that hangs, the next lane's
+first delivery is found at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from django.db import connection
+
+from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.crypto import SealBroken
+from stackbe.kernel.ids import new_id
+from stackbe.kernel.scope import system_scope
+from stackbe.kernel.transactions import reading
+from webhooks.dispatch.fanout import ACTOR
+from webhooks.models import Event, WebhookEndpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from uuid import UUID
+
+    from stackbe.kernel.crypto import Keyring
+
+log = logging.getLogger("stackbe.dispatcher")
+LEASE = timedelta(seconds=60)
+
+CLAIM = """
+with recursive lane as (
+  (select tenant_id, endpoint_id from webhooks_delivery
+   where status = 'pending' order by endpoint_id limit 1)
+  union all
+  select next.tenant_id, next.endpoint_id from lane cross join lateral (
+    select d.tenant_id, d.endpoint_id from webhooks_delivery d
+    where d.status = 'pending' and d.endpoint_id > lane.endpoint_id
+    order by d.endpoint_id limit 1
+  ) as next
+), open_lane as materialized (
+  select endpoint_id, room, dice from (
+    select lane.endpoint_id, dice.value as dice, %(per_endpoint)s - coalesce(e.taken, 0) as room,
+      row_number() over (partition by lane.tenant_id order by dice.value) * %(per_endpoint)s
+        <= %(per_tenant)s - coalesce(t.taken, 0) as within_share
+    from lane cross join lateral (select random() as value where lane.endpoint_id is not null) as dice
+    left join unnest(%(endpoints)s::uuid[], %(endpoint_counts)s::int[]) as e(id, taken)
+      on e.id = lane.endpoint_id
+    left join unnest(%(tenants)s::uuid[], %(tenant_counts)s::int[]) as t(id, taken)
+      on t.id = lane.tenant_id
+    where exists (select from webhooks_delivery d where d.status = 'pending'
+      and d.endpoint_id = lane.endpoint_id and d.due_at <= %(now)s)
+      and coalesce(e.taken, 0) < %(per_endpoint)s
+  ) as ranked where within_share order by dice
+), due as (
+  select d.id from open_lane cross join lateral (
+    select id from webhooks_delivery
+    where status = 'pending' and endpoint_id = open_lane.endpoint_id and due_at <= %(now)s
+    order by due_at limit open_lane.room for update skip locked
+  ) as d limit %(places)s
+)
+update webhooks_delivery set due_at = %(leased_until)s, lease = %(lease)s
+where id in (select id from due)
+returning id, tenant_id, app_id, endpoint_id, event_id, attempts
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that is ours until the lease ends."""
+
+    id: UUID
+    tenant_id: UUID
+    app_id: UUID
+    endpoint_id: UUID
+    event_id: UUID
+    attempts: int
+    lease: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A claimed delivery, opened: what to send where. It never touches a log."""
+
+    claim: Claimed
+    message_id: str
+    subject_id: UUID | None
+    url: str
+    secrets: tuple[str, ...]
+    body: bytes
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """A claimed delivery that must not or cannot be sent, and why."""
+
+    claim: Claimed
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much one dispatcher may have under way, in all and per endpoint and tenant."""
+
+    places: int
+    per_endpoint: int
+    per_tenant: int
+
+
+def claim(
+    room: Room,
+    endpoints: Mapping[UUID, int],
+    tenants: Mapping[UUID, int],
+    *,
+    lease: timedelta = LEASE,
+) -> list[Claimed]:
+    """Lease deliveries that are due; `endpoints` and `tenants` count what is already under way."""
+    moment, token = wall_clock(), new_id()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            CLAIM,
+            {
+                "now": moment,
+                "leased_until": moment + lease,
+                "lease": token,
+                "places": room.places,
+                "per_endpoint": room.per_endpoint,
+                "per_tenant": room.per_tenant,
+                "endpoints": list(endpoints),
+                "endpoint_counts": list(endpoints.values()),
+                "tenants": list(tenants),
+                "tenant_counts": list(tenants.values()),
+            },
+        )
+        return [Claimed(*row, token) for row in cursor.fetchall()]
+
+
+def open_claims(claims: Iterable[Claimed]) -> list[Parcel | Unsendable]:
+    """Return what each claim sends, decrypted inside its own tenant."""
+    opened: list[Parcel | Unsendable] = []
+    by_app = sorted(claims, key=lambda c: (c.tenant_id, c.app_id))
+    for (tenant_id, app_id), group in groupby(by_app, key=lambda c: (c.tenant_id, c.app_id)):
+        scope, claims_of_app = system_scope(tenant_id, app_id, actor_name=ACTOR), list(group)
+        with reading(scope) as unit:
+            endpoints = WebhookEndpoint.objects.within(scope).in_bulk(
+                {c.endpoint_id for c in claims_of_app}
+            )
+            events = Event.objects.within(scope).in_bulk({c.event_id for c in claims_of_app})
+            _preload(unit.keys, events.values())
+            opened += [
+                _open(c, endpoints.get(c.endpoint_id), events.get(c.event_id))
+                for c in claims_of_app
+            ]
+    return opened
+
+
+def _preload(keys: Keyring, events: Iterable[Event]) -> None:
+    """Fetch the keys of all people whom the events tell of; a broken one fails its own event only."""
+    with suppress(SealBroken):
+        keys.preload({event.subject_id for event in events if event.subject_id is not None})
+
+
+def _open(
+    claimed: Claimed, endpoint: WebhookEndpoint | None, event: Event | None
+) -> Parcel | Unsendable:
+    if endpoint is None or endpoint.deleted_at is not None:
+        return Unsendable(claimed, "ENDPOINT_DELETED")
+    if not endpoint.enabled:
+        return Unsendable(claimed, "ENDPOINT_DISABLED")
+    if event is None:
+        return Unsendable(claimed, "EVENT_EXPIRED")
+    try:
+        body = event.body
+        url, secrets = endpoint.url, endpoint.signing_secrets(wall_clock())
+    except SealBroken:
+        log.exception("sealed value does not open", extra={"delivery": str(claimed.id)})
+        return Unsendable(claimed, "UNREADABLE")
+    if body is None:
+        return Unsendable(claimed, "EVENT_ERASED")
+    if url is None or None in secrets:
+        return Unsendable(claimed, "UNREADABLE")
+    return Parcel(
+        claim=claimed,
+        message_id=event.public_id,
+        subject_id=event.subject_id,
+        url=url,
+        secrets=tuple(secrets),
+        body=body.encode(),
+        live=endpoint.live,
+    )
