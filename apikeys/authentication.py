@@ -141,15 +141,22 @@ def find(text: KeyText, wanted_app: UUID | None = None) -> Found | None:
     return Found(*row) if row else None
 
 
-def genuine(text: KeyText, found: Found) -> bool:
-    """Say whether the key is the one that was issued, under the tenant's pepper."""
+def pepper_of(found: Found) -> bytes | None:
+    """Return the pepper of the key's tenant in the clear."""
     if found.pepper is None or found.tenant_key is None or found.tenant_key_id is None:
-        return False
+        return None
     tenant_key = crypto.open_tenant_key(
         bytes(found.tenant_key), found.tenant_id, found.tenant_key_id
     )
     context = crypto.secret_context(found.tenant_id, None, "pepper")
-    pepper = crypto.open_secret(bytes(found.pepper), tenant_key, context)
+    return crypto.open_secret(bytes(found.pepper), tenant_key, context)
+
+
+def genuine(text: KeyText, found: Found) -> bool:
+    """Say whether the key is the one that was issued, under the tenant's pepper."""
+    pepper = pepper_of(found)
+    if pepper is None:
+        return False
     return crypto.equal(digest_of(pepper, text.whole), bytes(found.digest))
 
 

@@ -1,5 +1,7 @@
 """Metrics, counters and limits."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class UsageConfig(AppConfig):
 
     name = "usage"
 
+
+    def ready(self) -> None:
+        """Account for what is held on people."""
+        import_module("usage.subjects")

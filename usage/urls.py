@@ -1,13 +1,42 @@
-"""This app's rows in the table of routes, and its pages."""
+"""Usage, metrics and checks in the table of routes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from django.urls import URLPattern
 
-if TYPE_CHECKING:
-    from django.urls import URLPattern
+from stackbe.kernel.routes import KEYS, SESSIONS, Limit, Route, may, route
+from usage.views import checks, metrics, usage
 
-    from stackbe.kernel.routes import Route
-
-ROUTES: list[Route] = []
+ROUTES: list[Route] = [
+    route("metrics", metrics.Metrics, "metrics", GET=may("plans:read"), POST=may("plans:write")),
+    route(
+        "metrics/<str:metric_id>",
+        metrics.MetricItem,
+        "metric",
+        GET=may("plans:read"),
+        PATCH=may("plans:write"),
+        DELETE=may("plans:write"),
+    ),
+    route(
+        "entitlements/check",
+        checks.CheckFeatures,
+        "entitlements-check",
+        POST=may("entitlements:read", limit=Limit.HOT),
+    ),
+    route(
+        "entitlements/check/<str:feature>",
+        checks.CheckFeature,
+        "entitlement-check",
+        GET=may("entitlements:read", credentials=KEYS | SESSIONS, limit=Limit.HOT),
+    ),
+    route("usage/track", usage.Track, "usage-track", POST=may("usage:write", limit=Limit.HOT)),
+    route(
+        "usage/track/batch",
+        usage.TrackBatch,
+        "usage-track-batch",
+        POST=may("usage:write", limit=Limit.HOT),
+    ),
+    route("usage/check", usage.UsageCheck, "usage-check", GET=may("usage:read", limit=Limit.HOT)),
+    route("usage", usage.Usage, "usage", GET=may("usage:read")),
+]
 PAGES: list[URLPattern] = []

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from django.core.validators import EmailValidator
+from django.core.validators import EmailValidator, RegexValidator
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
@@ -86,6 +86,15 @@ class Text(serializers.CharField):
             raise serializers.ValidationError("Must be a string.")
         refuse_unclean(data)
         return str(super().to_internal_value(data))
+
+
+class Pattern(Text):
+    """A string of one fixed shape."""
+
+    def __init__(self, pattern: str, message: str = "Has characters it may not have.", **kwargs: Any) -> None:
+        """Take an anchored regular expression."""
+        super().__init__(**kwargs)
+        self.validators.append(RegexValidator(pattern, message=message))
 
 
 class Email(Text):

@@ -87,7 +87,9 @@ begin
   perform from accounts_customer x where x.id = p_customer and x.app_id = p_app and x.deleted_at is null;
   if not found then outcome := 'no_customer'; return; end if;
   select x.limits, x.period_start, x.period_end into a from billing_access x
-  where x.customer_id = p_customer and (x.access_until is null or x.access_until > p_now);
+  where x.customer_id = p_customer and x.plan_id is not null
+    and (x.access_from is null or x.access_from <= p_now)
+    and (x.access_until is null or x.access_until > p_now);
   if not found then
     select x.limits, null::timestamptz as period_start, null::timestamptz as period_end into a
     from billing_defaultaccess x where x.app_id = p_app;

@@ -1,0 +1,26 @@
+"""What can go wrong with usage."""
+
+from __future__ import annotations
+
+from stackbe.kernel.errors import Conflict, Forbidden, NotFound
+
+
+class MetricNotFound(NotFound):
+    """No live metric of that name."""
+
+    code = "METRIC_NOT_FOUND"
+    message = "No such metric. Define it under /v1/metrics first."
+
+
+class UsageLimitExceeded(Conflict):
+    """A hard limit: nothing was counted."""
+
+    code = "USAGE_LIMIT_EXCEEDED"
+    message = "The plan's limit for this metric is reached. Nothing was counted."
+
+
+class NoActiveSubscription(Forbidden):
+    """Neither a subscription nor a default plan grants anything."""
+
+    code = "NO_ACTIVE_SUBSCRIPTION"
+    message = "This customer has no active subscription, and the app has no default plan."

@@ -1,0 +1,74 @@
+"""Define what an app counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from stackbe.kernel.audit import audit
+from stackbe.kernel.clock import now
+from stackbe.kernel.errors import Conflict
+from stackbe.kernel.scope import Scope
+from stackbe.kernel.tenancy import ScopedQuerySet, owned_by
+from stackbe.kernel.transactions import require_change
+from usage.errors import MetricNotFound
+from usage.models import Counter, Metric
+
+
+def live_metrics(scope: Scope) -> ScopedQuerySet[Metric]:
+    """Return the metrics that still count."""
+    return Metric.objects.within(scope).filter(archived_at=None)
+
+
+def metric_named(scope: Scope, name: str) -> Metric:
+    """Return a live metric by its name, or raise `MetricNotFound`."""
+    metric = live_metrics(scope).filter(name=name).first()
+    if metric is None:
+        raise MetricNotFound
+    return metric
+
+
+def create_metric(scope: Scope, *, name: str, aggregation: str, unit: str, resets: str) -> Metric:
+    """Define a metric. A name is used once per app, archived ones included: old counts carry it."""
+    require_change()
+    metric = Metric(
+        **owned_by(scope),
+        name=name,
+        aggregation=aggregation,
+        unit=unit,
+        resets=resets,
+        created_at=now(scope),
+    )
+    try:
+        with transaction.atomic():
+            metric.save(force_insert=True)
+    except IntegrityError:
+        raise Conflict(f"A metric named {name} exists already, perhaps archived.") from None
+    audit(scope, "metric.created", metric.public_id, detail={"name": name})
+    return metric
+
+
+def update_metric(scope: Scope, metric_id: str, changes: dict[str, Any]) -> Metric:
+    """Change a metric's unit, or how it counts while nothing was counted on it yet."""
+    require_change()
+    metric = live_metrics(scope).locked().fetch(metric_id, MetricNotFound)
+    counting = {"aggregation", "resets"} & {
+        field for field, value in changes.items() if getattr(metric, field) != value
+    }
+    if counting and Counter.objects.within(scope).filter(metric=metric).exists():
+        raise Conflict("Usage was counted on this metric; how it counts cannot change. Make a new one.")
+    for field, value in changes.items():
+        setattr(metric, field, value)
+    metric.save(update_fields=list(changes))
+    audit(scope, "metric.updated", metric.public_id, detail={"fields": sorted(changes)})
+    return metric
+
+
+def archive_metric(scope: Scope, metric_id: str) -> None:
+    """Stop counting. What was counted stays."""
+    require_change()
+    metric = live_metrics(scope).locked().fetch(metric_id, MetricNotFound)
+    metric.archived_at = now(scope)
+    metric.save(update_fields=["archived_at"])
+    audit(scope, "metric.archived", metric.public_id, detail={"name": metric.name})

@@ -1,0 +1,47 @@
+"""What usage holds on a person, and how it is let go."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from stackbe.kernel import subjects
+from stackbe.kernel.clock import render
+from stackbe.kernel.scope import Scope
+from usage.models import Counter, Crossing
+
+
+
+def export_usage(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
+    """Return a person's counts, period by period."""
+    rows = Counter.objects.within(scope).filter(customer_id=subject_id).select_related("metric")
+    return [
+        {
+            "metric": row.metric.name,
+            "periodStart": render(row.period_start),
+            "periodEnd": render(row.period_end),
+            "used": row.used,
+        }
+        for row in rows.order_by("period_start", "id")
+    ]
+
+
+def erase_usage(scope: Scope, subject_id: UUID) -> int:
+    """Delete a person's counts and the keys that guarded them."""
+    gone = Counter.objects.within(scope).filter(customer_id=subject_id).delete()[0]
+    gone += Crossing.objects.within(scope).filter(customer_id=subject_id).delete()[0]
+    with connection.cursor() as cursor:
+        for statement in (
+            "delete from usage_record where customer_id = %s",
+            "delete from usage_uniquevalue where customer_id = %s",
+        ):
+            cursor.execute(statement, [subject_id])
+            gone += cursor.rowcount
+    return gone
+
+
+subjects.register(
+    "usage", models=("usage.Counter", "usage.Crossing"), export=export_usage, erase=erase_usage
+)

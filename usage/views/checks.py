@@ -1,0 +1,108 @@
+"""/v1/entitlements/check"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.errors import CustomerNotFound
+from stackbe.kernel.api import operation
+from stackbe.kernel.errors import MissingRequiredField
+from stackbe.kernel.serializers import PublicId, Query
+from usage import hot
+from usage.decisions import decide
+from usage.serializers import MOST_FEATURES, CheckInput, CheckOutput, ChecksOutput
+from usage.services.checks import granted_to
+from usage.views.hot import HotView, answer, gate, json_body, no_customer
+
+if TYPE_CHECKING:
+    from usage.hot import Checked
+
+SCOPE = "entitlements:read"
+
+
+class CheckQuery(Query):
+    """Whose; a session token asks for its own customer."""
+
+    customer_id = PublicId("cust", required=False)
+
+
+class CheckFeature(HotView):
+    """May this customer use this feature?"""
+
+    def quick(self, request: HttpRequest, feature: str = "", **kwargs: Any) -> HttpResponse | None:
+        """Answer from one call."""
+        if set(request.GET) != {"customerId"} or not hot.FEATURE.fullmatch(feature):
+            return None
+        checked = ask(request, request.GET["customerId"], [feature])
+        if checked is None:
+            return None
+        refused = gate(checked.scopes, SCOPE, checked.allowance)
+        if refused is not None:
+            return refused
+        if not checked.customer_found:
+            return no_customer(checked.allowance)
+        return answer(decide(checked.granted, feature).as_json(), checked.allowance)
+
+    @operation(query=CheckQuery, output=CheckOutput)
+    def get(self, request: Request, feature: str) -> Response:
+        """Say whether a customer may use a feature, with what value, and where that comes from."""
+        customer_id = asked_customer(self.scope.customer_id, self.query().get("customer_id"))
+        granted = granted_to(self.scope, customer_id)
+        return self.reply(decide(granted, feature))
+
+
+class CheckFeatures(HotView):
+    """The same for several features at once."""
+
+    def quick(self, request: HttpRequest, **kwargs: Any) -> HttpResponse | None:
+        """Answer from one call."""
+        body = json_body(request)
+        if body is None or set(body) != {"customerId", "features"} or request.GET:
+            return None
+        features = body["features"]
+        if not isinstance(features, list) or not 0 < len(features) <= MOST_FEATURES:
+            return None
+        if not all(isinstance(f, str) and hot.FEATURE.fullmatch(f) for f in features):
+            return None
+        checked = ask(request, body["customerId"], features)
+        if checked is None:
+            return None
+        refused = gate(checked.scopes, SCOPE, checked.allowance)
+        if refused is not None:
+            return refused
+        if not checked.customer_found:
+            return no_customer(checked.allowance)
+        results = {f: decide(checked.granted, f).as_json(with_reason=False) for f in features}
+        return answer({"results": results}, checked.allowance)
+
+    @operation(input=CheckInput, output=ChecksOutput, idempotent=False)
+    def post(self, request: Request) -> Response:
+        """Say for each feature whether a customer may use it."""
+        asked = self.parse()
+        granted = granted_to(self.scope, asked["customer_id"])
+        return self.reply({"results": {f: decide(granted, f) for f in asked["features"]}})
+
+
+def ask(request: HttpRequest, customer: Any, features: list[str]) -> Checked | None:
+    """Return what the one call answers, or None for the ordinary way."""
+    customer_id = hot.decoded_customer(customer)
+    if customer_id is None:
+        return None
+    proof = hot.proof_of(request)
+    return hot.check(proof, customer_id, features) if proof else None
+
+
+def asked_customer(own: UUID | None, named: UUID | None) -> UUID:
+    """Return whom a call is about: a session asks for itself alone."""
+    from_session = own is not None
+    if from_session and named not in {None, own}:
+        raise CustomerNotFound
+    customer_id = own or named
+    if customer_id is None:
+        raise MissingRequiredField(fields={"customerId": ["This field is required."]})
+    return customer_id

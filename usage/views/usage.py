@@ -1,0 +1,147 @@
+"""/v1/usage"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest, HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from stackbe.kernel.api import ApiView, operation
+from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.errors import ApiError
+from stackbe.kernel.serializers import holds_card_number
+from usage import hot
+from usage.serializers import (
+    BatchInput,
+    BatchOutput,
+    CustomerQuery,
+    TrackInput,
+    TrackOutput,
+    UsageCheckOutput,
+    UsageCheckQuery,
+    UsageOutput,
+)
+from usage.services import summary, track
+from usage.views.hot import HotView, answer, gate, json_body, refusal
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+SCOPE = "usage:write"
+PLAIN = frozenset({"customerId", "metric", "quantity", "idempotencyKey"})
+MOST = 10**12
+LONGEST = 255
+
+
+class Track(HotView):
+    """Count one thing."""
+
+    def quick(self, request: HttpRequest, **kwargs: Any) -> HttpResponse | None:
+        """Answer from two calls: one that proves and counts the key, one that counts the usage."""
+        body = json_body(request)
+        plain = plain_event(body) if body is not None else None
+        proof = hot.proof_of(request) if plain is not None else None
+        if plain is None or proof is None:
+            return None
+        authorised = hot.authorise(proof)
+        if authorised is None:
+            return None
+        refused = gate(authorised.scopes, SCOPE, authorised.allowance)
+        if refused is not None:
+            return refused
+        customer_id, metric, quantity, key = plain
+        moment = wall_clock() + timedelta(milliseconds=authorised.clock_offset_ms)
+        try:
+            figures = track.run_track(
+                tenant_id=authorised.tenant_id,
+                app_id=authorised.app_id,
+                customer_id=customer_id,
+                metric=metric,
+                quantity=quantity,
+                value=None,
+                key=None if key is None else track.key_digest(key),
+                at=moment,
+                moment=moment,
+            )
+        except ApiError as failure:
+            return refusal(failure, authorised.allowance)
+        return answer(figures.as_reply(), authorised.allowance)
+
+    @operation(input=TrackInput, output=TrackOutput, idempotent=False)
+    def post(self, request: Request) -> Response:
+        """Count usage.
+
+        Counting and checking the limit are one step. Over a hard limit nothing is counted and the answer is
+        409. An idempotencyKey counts once per customer and metric.
+        """
+        return Response(track.track_usage(self.scope, **self.parse()).as_reply())
+
+
+class TrackBatch(ApiView):
+    """Count many things."""
+
+    @operation(input=BatchInput, output=BatchOutput, idempotent=False)
+    def post(self, request: Request) -> Response:
+        """Count up to 1,000 events in one transaction; each has its own result."""
+        return Response({"results": track.track_batch(self.scope, self.parse()["events"])})
+
+
+class UsageCheck(ApiView):
+    """May so much more be used?"""
+
+    @operation(query=UsageCheckQuery, output=UsageCheckOutput)
+    def get(self, request: Request) -> Response:
+        """Say whether a quantity would pass, without counting it."""
+        asked = self.query()
+        figures = summary.standing_on(self.scope, asked["customer_id"], asked["metric"])
+        fits = figures.limit is None or figures.used + asked["quantity"] <= figures.limit
+        shown = figures.as_json()
+        return Response(
+            {
+                "allowed": fits or figures.mode == "soft",
+                "currentUsage": figures.used,
+                "limit": figures.limit,
+                "planLimit": figures.limit,
+                "addonCredits": 0,
+                "effectiveLimit": figures.limit,
+                "remaining": figures.remaining,
+                "resetsAt": shown["resetsAt"],
+            }
+        )
+
+
+class Usage(ApiView):
+    """A customer's figures."""
+
+    @operation(query=CustomerQuery, output=UsageOutput)
+    def get(self, request: Request) -> Response:
+        """Return a customer's figures on every metric."""
+        customer_id = self.query()["customer_id"]
+        summary.require_customer(self.scope, customer_id)
+        figures = [f.as_json() for f in summary.standing(self.scope, customer_id)]
+        period = figures[0]["billingPeriod"] if figures else None
+        return Response({"billingPeriod": period, "metrics": figures})
+
+
+def plain_event(body: dict[str, Any]) -> tuple[UUID, str, int, str | None] | None:
+    """Return the parts of an ordinary event, or None for what must be judged field by field."""
+    if not body.keys() <= PLAIN:
+        return None
+    customer_id = hot.decoded_customer(body.get("customerId"))
+    metric, quantity = body.get("metric"), body.get("quantity", 1)
+    key = body.get("idempotencyKey")
+    if customer_id is None or not isinstance(metric, str) or not hot.FEATURE.fullmatch(metric):
+        return None
+    if type(quantity) is not int or not 0 <= quantity <= MOST:
+        return None
+    if key is not None and not is_plain_key(key):
+        return None
+    return customer_id, metric, quantity, key
+
+
+def is_plain_key(key: Any) -> bool:
+    """Say whether an idempotency key needs no closer look."""
+    return isinstance(key, str) and 0 < len(key) <= LONGEST and key.isprintable() and not holds_card_number(key)
