@@ -16,7 +16,7 @@ APP = """
 """
 ORIGIN = """
   select exists (select from accounts_app a where a.archived_at is null
-    and a.settings -> 'allowedOrigins' ? $1)
+    and a.settings -> 'allowed_origins' ? $1)
 """
 SESSION = """
   select s.id, s.tenant_id, s.app_id, s.customer_id, s.organization_id, s.expires_at, s.revoked_at,
