@@ -16,9 +16,7 @@ CURRENCY_LETTERS = 3
 def check_free_id(ctx: Context, kind: str, object_id: str) -> str:
     """An id that the caller chose, when it is still free under this account."""
     if ctx.find(kind, object_id):
-        raise StripeError(
-            f"{kind.capitalize()} already exists.", code="resource_already_exists", param="id"
-        )
+        raise StripeError(f"{kind.capitalize()} already exists.", code="resource_already_exists", param="id")
     return object_id
 
 
@@ -212,14 +210,12 @@ def make_price(ctx: Context, given: Json) -> Json:
     return record(ctx, price, "price.created")
 
 
-def take_lookup_key(ctx: Context, given: Json) -> Any:  # noqa: ANN401 - text or nothing
+def take_lookup_key(ctx: Context, given: Json) -> Any:
     """The lookup key asked for: free, or taken over from its holder when `transfer_lookup_key` says so."""
     key = given.get("lookup_key")
     for holder in ctx.select("price", {"lookup_key": key}) if key else []:
         if not given.get("transfer_lookup_key"):
-            raise StripeError(
-                f"A price (`{holder['id']}`) already uses that lookup key.", param="lookup_key"
-            )
+            raise StripeError(f"A price (`{holder['id']}`) already uses that lookup key.", param="lookup_key")
         record(ctx, {**holder, "lookup_key": None}, "price.updated")
     return key
 

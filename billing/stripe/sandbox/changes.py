@@ -21,7 +21,6 @@ class Change:
     items: list[Json]
     lines: list[Json]
     restarts: bool
-    reduces: bool = False
 
 
 def check_price(ctx: Context, price_id: str, param: str, *, renewing_like: Json | None = None) -> Json:
@@ -113,23 +112,20 @@ def plan(ctx: Context, subscription: Json, given: Json) -> Change:
         or given.get("billing_cycle_anchor") == "now"
         or (old_total == 0 and new_total > 0)
     )
-    reduces = new_total < old_total
     if subscription["status"] == "trialing":
-        return Change(after, [], restarts=False, reduces=reduces)
+        return Change(after, [], restarts=False)
 
     begins, ends = period_of(subscription)
     moment = min(max(given.get("proration_date", ctx.now), begins), ends)
-    lines = []
-    if given.get("proration_behavior") != "none":
-        kept = [(item["price"], item["quantity"]) for item in (after if not restarts else [])]
-        was = [(item["price"], item["quantity"]) for item in before]
-        for item in before:
-            if (item["price"], item["quantity"]) not in kept:
-                lines.append(proration(ctx, subscription, item, (moment, begins, ends), sign=-1))
-        for item in [] if restarts else after:
-            if (item["price"], item["quantity"]) not in was:
-                lines.append(proration(ctx, subscription, item, (moment, begins, ends), sign=1))
-    return Change(after, [line for line in lines if line["amount"]], restarts=restarts, reduces=reduces)
+    kept = [] if restarts else [(item["price"], item["quantity"]) for item in after]
+    was = [(item["price"], item["quantity"]) for item in before]
+    gone = [item for item in before if (item["price"], item["quantity"]) not in kept]
+    come = [item for item in ([] if restarts else after) if (item["price"], item["quantity"]) not in was]
+    lines = [proration(ctx, subscription, item, (moment, begins, ends), sign=-1) for item in gone]
+    lines += [proration(ctx, subscription, item, (moment, begins, ends), sign=1) for item in come]
+    if given.get("proration_behavior") == "none":
+        lines = []
+    return Change(after, [line for line in lines if line["amount"]], restarts=restarts)
 
 
 def proration(ctx: Context, subscription: Json, item: Json, when: tuple[int, int, int], *, sign: int) -> Json:
@@ -175,15 +171,14 @@ def change_items(ctx: Context, subscription: Json, given: Json) -> Json:
         return subscription
     outcome = collect(ctx, invoice)
     if outcome != SUCCEEDED and payment == "error_if_incomplete":
-        refusal = card_declined()
-        refusal.keeps_changes = False
-        raise refusal
+        raise card_declined(keeps_changes=False)
     return ctx.fetch("subscription", subscription["id"])
 
 
 def hold(ctx: Context, subscription: Json, old_items: list[Json], old_state: tuple[str, int]) -> None:
     """Keep the old items in force until the invoice for the new ones is paid."""
     subscription["_pending_items"] = subscription["items"]["data"]
+    subscription["_pending_anchor"] = subscription["billing_cycle_anchor"]
     subscription["_pending_invoice"] = subscription["latest_invoice"]
     subscription["items"]["data"] = old_items
     subscription["status"], subscription["billing_cycle_anchor"] = old_state

@@ -1,135 +1,19 @@
-"""Checkout sessions: what is to be bought, and what paying for it makes."""
+"""Checkout sessions: the page on which a customer pays, and what paying makes."""
 
-import re
-
-from billing.stripe.sandbox.catalogue import make_price
-from billing.stripe.sandbox.changes import check_items
+from billing.stripe.sandbox.basket import LONGEST_SECONDS, check_session, shape_items, total_up
 from billing.stripe.sandbox.context import LONG_ID_LENGTH, Context, merge_metadata, new_id
 from billing.stripe.sandbox.customers import NO_DETAILS, fetch_customer, make_customer, make_method
 from billing.stripe.sandbox.cycle import start
-from billing.stripe.sandbox.discounts import check_promotion, find_code, redeemable, resolve, spread
+from billing.stripe.sandbox.discounts import check_promotion, find_code, redeemable, resolve
 from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.events import record
-from billing.stripe.sandbox.forms import missing
 from billing.stripe.sandbox.payments import confirm, make_intent
-from billing.stripe.sandbox.pricing import amount_of
 from billing.stripe.sandbox.rendering import INCLUDABLE, listing, render, whole_list
 from billing.stripe.sandbox.routes import route
 from billing.stripe.sandbox.store import Json
 
 KIND = "checkout.session"
-SHORTEST_SECONDS, LONGEST_SECONDS = 30 * 60, 24 * 3600
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
-
-
-def shape_items(ctx: Context, mode: str, asked: list[Json]) -> list[Json]:
-    """The things to buy, each with a price of this account."""
-    if not asked:
-        raise missing("line_items")
-    items = []
-    for index, each in enumerate(asked):
-        where = f"line_items[{index}]"
-        if "price" in each:
-            price = ctx.fetch("price", each["price"], f"{where}[price]")
-        elif "price_data" in each:
-            price = make_price(ctx, {**each["price_data"], "active": False})
-        else:
-            raise missing(f"{where}[price]")
-        if not price["active"] and "price" in each:
-            message = "The price specified is inactive. This field only accepts active prices."
-            raise StripeError(message, param=f"{where}[price]")
-        if mode == "payment" and price["type"] == "recurring":
-            message = "You specified `payment` mode but passed a recurring price."
-            raise StripeError(message, param="mode")
-        quantity = each.get("quantity", 0)
-        if quantity < 1:
-            raise missing(f"{where}[quantity]")
-        product = ctx.fetch("product", price["product"])
-        items.append(
-            {
-                "id": new_id("li"),
-                "object": "item",
-                "amount_discount": 0,
-                "amount_subtotal": amount_of(price, quantity),
-                "amount_tax": 0,
-                "amount_total": amount_of(price, quantity),
-                "currency": price["currency"],
-                "description": product["name"],
-                "discounts": [],
-                "metadata": {},
-                "price": price["id"],
-                "quantity": quantity,
-                "taxes": [],
-            }
-        )
-    if mode == "subscription":
-        recurring = [item for item in items if ctx.fetch("price", item["price"])["type"] == "recurring"]
-        if not recurring:
-            message = "You must provide at least one recurring price in `subscription` mode when using prices."
-            raise StripeError(message, param="line_items")
-        if len(recurring) < len(items):
-            message = "The sandbox does not mix one-time and recurring prices in one session."
-            raise StripeError(message, param="line_items")
-        if all("price" in each for each in asked):
-            check_items(ctx, recurring)
-    return items
-
-
-def total_up(ctx: Context, session: Json) -> Json:
-    """Add up a session: its items, less what its discounts take off; during a trial nothing is due."""
-    items = session["_items"]
-    coupons = [(pair["coupon"], ctx.fetch("coupon", pair["coupon"])) for pair in session["_discounts"]]
-    products = [ctx.fetch("price", item["price"])["product"] for item in items]
-    trial = session["_subscription_data"].get("trial_period_days") or session["_subscription_data"].get("trial_end")
-    amounts = [0 if trial else item["amount_subtotal"] for item in items]
-    off = spread(coupons, list(zip(products, amounts, strict=True)))
-    for item, parts, amount in zip(items, off, amounts, strict=True):
-        item["amount_discount"] = sum(part["amount"] for part in parts)
-        item["amount_total"] = amount - item["amount_discount"]
-    session["amount_subtotal"] = sum(amounts)
-    session["amount_total"] = sum(item["amount_total"] for item in items)
-    session["total_details"] = {
-        "amount_discount": sum(item["amount_discount"] for item in items), "amount_shipping": 0, "amount_tax": 0,
-    }  # fmt: skip
-    session["discounts"] = [
-        {"coupon": None if pair["promotion_code"] else pair["coupon"], "promotion_code": pair["promotion_code"]}
-        for pair in session["_discounts"]
-    ]
-    return session
-
-
-def check_session(ctx: Context, given: Json) -> None:
-    """Refuse combinations that Stripe refuses."""
-    for name in ("mode", "success_url"):
-        if name not in given:
-            raise missing(name)
-    for name in ("success_url", "cancel_url"):
-        if name in given and not re.match(r"https?://[^\s/]+", given[name]):
-            raise StripeError("Not a valid URL", code="url_invalid", param=name)
-    for one, other in (("customer", "customer_email"), ("discounts", "allow_promotion_codes"),
-                       ("customer", "customer_creation")):  # fmt: skip
-        if one in given and other in given:
-            raise StripeError(
-                f"You may only specify one of these parameters: {one}, {other}.", param=one
-            )
-    if "customer_email" in given and not EMAIL.fullmatch(given["customer_email"]):
-        raise StripeError(f"Invalid email address: {given['customer_email']}", code="email_invalid",
-                          param="customer_email")  # fmt: skip
-    if given["mode"] == "payment":
-        for name in ("subscription_data", "payment_method_collection"):
-            if name in given:
-                raise StripeError(f"You can not pass `{name}` in `payment` mode.", param=name)
-    elif "payment_intent_data" in given or "customer_creation" in given:
-        name = "payment_intent_data" if "payment_intent_data" in given else "customer_creation"
-        raise StripeError(f"You can not pass `{name}` in `subscription` mode.", param=name)
-    lifetime = given.get("expires_at", ctx.now + LONGEST_SECONDS) - ctx.now
-    if not SHORTEST_SECONDS - 60 <= lifetime <= LONGEST_SECONDS:
-        message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation."
-        raise StripeError(message, param="expires_at")
-    if given.get("subscription_data", {}).get("trial_period_days", 1) < 1:
-        message = "The minimum number of trial period days is 1."
-        raise StripeError(message, param="subscription_data[trial_period_days]")
 
 
 @route("POST", "/v1/checkout/sessions")
@@ -140,9 +24,6 @@ def create_session(ctx: Context, given: Json) -> Json:
     mode, session_id = given["mode"], new_id("cs_test", LONG_ID_LENGTH)
     email = customer["email"] if customer else given.get("customer_email")
     items = shape_items(ctx, mode, given.get("line_items", []))
-    if len({item["currency"] for item in items}) > 1:
-        message = "All line items must have the same currency."
-        raise StripeError(message, param="line_items")
     session: Json = {
         "id": session_id,
         "object": KIND,
@@ -219,7 +100,9 @@ NO_DETAILS_OF_SESSION: Json = {
 @route("GET", "/v1/checkout/sessions")
 def list_sessions(ctx: Context, given: Json) -> Json:
     """Sessions of the account."""
-    where = {name: given[name] for name in ("customer", "payment_intent", "status", "subscription") if name in given}
+    where: Json = {
+        name: given[name] for name in ("customer", "payment_intent", "status", "subscription") if name in given
+    }
     return listing(ctx, KIND, "/v1/checkout/sessions", given, where)
 
 
@@ -253,7 +136,7 @@ def expire_session(ctx: Context, session_id: str, given: Json) -> Json:
     session = ctx.fetch(KIND, session_id, "session")
     if session["status"] != "open":
         message = (
-            f"Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a"
+            f'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a'
             f" status of {session['status']}."
         )
         raise StripeError(message)

@@ -65,7 +65,7 @@ def act_on_subscription(ctx: Context, subscription: Json) -> None:
 
 def drop_pending(ctx: Context, subscription: Json) -> None:
     """A change that was never paid for is dropped, and its invoice voided."""
-    invoice = ctx.find("invoice", subscription.pop("_pending_invoice", ""))
+    invoice = ctx.find("invoice", subscription.pop("_pending_invoice", None) or "")
     if invoice and invoice["status"] == "open":
         close_unpaid(ctx, invoice, "void")
     del subscription["_pending_items"]

@@ -72,8 +72,8 @@ def collect(ctx: Context, invoice: Json, *, method: Json | None = None, on_sessi
         if subscription["status"] not in ENDED:
             after_payment(ctx, subscription)
     else:
-        after_failure(ctx, subscription)
-        if invoice["attempt_count"] > len(RETRY_DAYS):
+        subscription = after_failure(ctx, subscription)
+        if subscription["status"] == "past_due" and invoice["attempt_count"] > len(RETRY_DAYS):
             end(ctx, subscription, reason="payment_failed")
     set_delinquent(ctx, customer["id"], delinquent=outcome != SUCCEEDED)
     return outcome
@@ -99,5 +99,3 @@ def stop_retries(ctx: Context, subscription: Json) -> None:
     for invoice in ctx.select("invoice", {"status": "open", "customer": subscription["customer"]}):
         if subscription_of(invoice) == subscription["id"] and invoice["auto_advance"]:
             record(ctx, {**invoice, "auto_advance": False, "next_payment_attempt": None}, "invoice.updated")
-
-

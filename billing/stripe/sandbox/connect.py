@@ -207,7 +207,9 @@ def disconnect(store: Store, settings: Settings, account_id: str) -> Json:
         account = connected(store, account_id)
         if account is None:
             error = "invalid_client"
-            description = f"This application is not connected to stripe account {account_id}, or that account does not exist."
+            description = (
+                f"This application is not connected to stripe account {account_id}, or that account does not exist."
+            )
             raise OAuthError(error, description, status=401)
         ctx = Context.of(store, settings, account_id)
         ctx.put({**account, "_connected": False})

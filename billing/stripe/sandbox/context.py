@@ -12,7 +12,7 @@ from billing.stripe.sandbox.store import Json, Store, wall_time
 ALPHABET = string.ascii_letters + string.digits
 ID_LENGTH = 24
 LONG_ID_LENGTH = 48
-SECRET = "_"
+OWN_NOTE = "_"
 """Keys that begin so are the sandbox's own notes on an object and never leave it."""
 
 
@@ -38,7 +38,7 @@ class Context:
     idempotency_key: str | None = None
 
     @classmethod
-    def of(cls, store: Store, settings: Settings, account: str, **rest: Any) -> "Context":  # noqa: ANN401 - passed on
+    def of(cls, store: Store, settings: Settings, account: str, **rest: Any) -> "Context":
         """A context at the present moment of the account's clock."""
         return cls(store, settings, account, int(wall_time()) + store.note(clock_note(account), 0), **rest)
 
@@ -89,6 +89,6 @@ def merge_metadata(current: Json | None, given: Json | str | None) -> Json:
     return {key: value for key, value in merged.items() if value != ""}
 
 
-def absent_if_empty(value: Any) -> Any:  # noqa: ANN401 - any parameter
+def absent_if_empty(value: Any) -> Any:
     """None for a parameter that was cleared with an empty string."""
     return None if value == "" else value

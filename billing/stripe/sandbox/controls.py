@@ -137,11 +137,12 @@ def deliveries(store: Store, settings: Settings, given: Json) -> Json:
 def redeliver(store: Store, settings: Settings, given: Json) -> Json:
     """Send a delivery again now, or with `event` every delivery of that event."""
     del settings
-    column = "id" if "id" in given else "event"
-    if column not in given:
+    if "id" not in given and "event" not in given:
         raise missing("id")
     found = store.rows(
-        f"UPDATE deliveries SET state = 'pending', due = 0, attempts = 0 WHERE {column} = ? RETURNING id", given[column]
+        "UPDATE deliveries SET state = 'pending', due = 0, attempts = 0 WHERE id = ? OR event = ? RETURNING id",
+        given.get("id"),
+        given.get("event"),
     )
     return {"redelivered": len(found)}
 

@@ -101,9 +101,7 @@ def first_payment(ctx: Context, invoice: Json, behaviour: str | None, method: Js
         raise StripeError(message, code="resource_missing")
     outcome = attempt(ctx, invoice, method, on_session=on_session)
     if outcome != SUCCEEDED and behaviour == "error_if_incomplete":
-        refusal = card_declined()
-        refusal.keeps_changes = False
-        raise refusal
+        raise card_declined(keeps_changes=False)
     return outcome
 
 

@@ -73,7 +73,7 @@ def retrieve_refund(ctx: Context, refund_id: str, given: Json) -> Json:
 @route("GET", "/v1/refunds")
 def list_refunds(ctx: Context, given: Json) -> Json:
     """Refunds of the account."""
-    where = {name: given[name] for name in ("charge", "payment_intent") if name in given}
+    where: Json = {name: given[name] for name in ("charge", "payment_intent") if name in given}
     return listing(ctx, "refund", "/v1/refunds", given, where)
 
 
@@ -128,7 +128,7 @@ def retrieve_dispute(ctx: Context, dispute_id: str, given: Json) -> Json:
 @route("GET", "/v1/disputes")
 def list_disputes(ctx: Context, given: Json) -> Json:
     """Disputes of the account."""
-    where = {name: given[name] for name in ("charge", "payment_intent") if name in given}
+    where: Json = {name: given[name] for name in ("charge", "payment_intent") if name in given}
     return listing(ctx, "dispute", "/v1/disputes", given, where)
 
 

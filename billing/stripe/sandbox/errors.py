@@ -95,14 +95,13 @@ def unknown_route(method: str, path: str) -> StripeError:
     )
 
 
-def card_declined(**extra: object) -> StripeError:
-    """The payment was refused; the attempt stays on record."""
+def card_declined(*, keeps_changes: bool = True) -> StripeError:
+    """The payment was refused; the attempt stays on record, unless the whole request is undone."""
     return StripeError(
         "Your card was declined.",
         status=HTTPStatus.PAYMENT_REQUIRED,
         kind="card_error",
         code="card_declined",
         decline_code="generic_decline",
-        keeps_changes=True,
-        **extra,
+        keeps_changes=keeps_changes,
     )

@@ -61,8 +61,7 @@ def plant(tree: Json, name: str, value: str) -> None:
     head, _, rest = name.partition("[")
     path = [head, *BRACKETS.findall("[" + rest)] if rest else [head]
     at = tree
-    for step, following in zip(path, path[1:], strict=False):
-        del following
+    for step in path[:-1]:
         key = step if step or at is tree else str(len(at))
         child = at.setdefault(key, {})
         if not isinstance(child, dict):
@@ -72,7 +71,7 @@ def plant(tree: Json, name: str, value: str) -> None:
     at[last if last or at is tree else str(len(at))] = value
 
 
-def harvest(value: Any) -> Any:  # noqa: ANN401 - a form's tree is recursive
+def harvest(value: Any) -> Any:
     """Turn hashes whose keys are all numbers into lists."""
     if not isinstance(value, dict):
         return value
@@ -104,7 +103,7 @@ def missing(param: str) -> StripeError:
     return StripeError(f"Missing required param: {param}.", code="parameter_missing", param=param)
 
 
-def convert(schema: Any, value: Any, param: str) -> Any:  # noqa: ANN401, C901, PLR0911 - one arm for each kind of parameter
+def convert(schema: Any, value: Any, param: str) -> Any:  # noqa: C901, PLR0911 - one arm for each kind of parameter
     """One value in the type that the allow-list names."""
     if isinstance(schema, Clearable):
         return "" if value == "" else convert(schema.schema, value, param)
@@ -136,7 +135,7 @@ def convert(schema: Any, value: Any, param: str) -> Any:  # noqa: ANN401, C901, 
     return scalar(schema, value, param)
 
 
-def scalar(schema: Any, value: str, param: str) -> str | int | float | bool:  # noqa: ANN401 - a type or a tuple of words
+def scalar(schema: Any, value: str, param: str) -> str | int | float | bool:
     """One plain value: a number, a truth, one of several words, or text."""
     if isinstance(schema, tuple):
         if value not in schema:
@@ -158,7 +157,7 @@ def scalar(schema: Any, value: str, param: str) -> str | int | float | bool:  # 
     return value
 
 
-def metadata(value: Any, param: str) -> dict[str, str]:  # noqa: ANN401 - straight from the form
+def metadata(value: Any, param: str) -> dict[str, str]:
     """Metadata within Stripe's limits; a list's numbers are keys again here."""
     if isinstance(value, list):
         value = {str(index): item for index, item in enumerate(value)}

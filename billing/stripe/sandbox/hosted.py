@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from billing.stripe.sandbox import checkout, pages, portal
+from billing.stripe.sandbox.basket import EMAIL
 from billing.stripe.sandbox.collection import collect
 from billing.stripe.sandbox.connect import all_connected, connected, issue_code, open_account
 from billing.stripe.sandbox.context import Context
+from billing.stripe.sandbox.customers import make_method
 from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.payments import SUCCEEDED
 from billing.stripe.sandbox.settings import Settings, origin
@@ -62,9 +64,7 @@ def checkout_page(ctx: Context, session_id: str, form: Form | None) -> Answer:
             with ctx.store.change():
                 checkout.decline(ctx, ctx.fetch(checkout.KIND, session_id))
         session = ctx.fetch(checkout.KIND, session_id)
-        return Answer(
-            problem.status, pages.checkout_page(session, merchant=merchant_of(ctx), message=str(problem))
-        )
+        return Answer(problem.status, pages.checkout_page(session, merchant=merchant_of(ctx), message=str(problem)))
 
 
 def press(ctx: Context, session: Json, action: str, form: Form) -> Answer:
@@ -80,7 +80,7 @@ def press(ctx: Context, session: Json, action: str, form: Form) -> Answer:
     if action not in ("pay", "authenticated"):
         message = "Choose one of the buttons."
         raise StripeError(message)
-    if not session["customer"] and not session["customer_email"] and not checkout.EMAIL.fullmatch(email):
+    if not session["customer"] and not session["customer_email"] and not EMAIL.fullmatch(email):
         message = "Enter your e-mail address."
         raise StripeError(message, param="email")
     customer = ctx.find("customer", session["customer"] or "") or {}
@@ -106,7 +106,7 @@ def invoice_page(ctx: Context, invoice_id: str, form: Form | None) -> Answer:
     if form.get("action") == "pay":
         with ctx.store.change():
             customer = ctx.fetch("customer", invoice["customer"])
-            method = checkout.make_method(ctx, customer["id"])
+            method = make_method(ctx, customer["id"])
             if collect(ctx, invoice, method=method, on_session=True) == SUCCEEDED:
                 return go(f"{ctx.settings.public_url}/i/{invoice_id}")
     return Answer(402, pages.invoice_page(ctx.fetch("invoice", invoice_id), message))
@@ -132,7 +132,8 @@ def authorize_page(store: Store, settings: Settings, given: Form, *, pressed: bo
     """The OAuth page (RFC 6749, section 4.1.1): a wrong client or redirect is told to the person, never redirected."""
     redirect_uri = given.get("redirect_uri", "")
     if given.get("client_id") != settings.client_id:
-        return Answer(400, pages.closed_page("Cannot connect", "No application matches the supplied client identifier."))
+        told = "No application matches the supplied client identifier."
+        return Answer(400, pages.closed_page("Cannot connect", told))
     if origin(redirect_uri) != settings.redirect_origin:
         told = f"{redirect_uri or 'An empty redirect_uri'} is not on {settings.redirect_origin} (BASE_URL)."
         return Answer(400, pages.closed_page("Invalid redirect URI", told))
@@ -140,6 +141,11 @@ def authorize_page(store: Store, settings: Settings, given: Form, *, pressed: bo
         return back(redirect_uri, given, error="unsupported_response_type", error_description="Use code.")
     if not pressed:
         return Answer(200, pages.authorize_page(given, all_connected(store)))
+    return authorize(store, settings, redirect_uri, given)
+
+
+def authorize(store: Store, settings: Settings, redirect_uri: str, given: Form) -> Answer:
+    """What was answered on the OAuth page: an account connected, new or already there, or nothing."""
     if given.get("action") != "connect":
         return back(redirect_uri, given, error="access_denied", error_description="The user denied your request")
     account = given.get("account", "new")

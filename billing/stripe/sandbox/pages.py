@@ -26,7 +26,9 @@ button { width: 100%; font: inherit; font-weight: 600; padding: .7rem; margin-to
 button.main { background: var(--act); color: var(--act-ink); border-color: var(--act) }
 button:focus-visible, input:focus-visible, select:focus-visible { outline: 3px solid var(--act); outline-offset: 2px }
 """
-NO_DECIMALS = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
+NO_DECIMALS = frozenset(
+    {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"}
+)
 
 
 def money(amount: int, currency: str) -> str:

@@ -152,7 +152,7 @@ def retrieve_charge(ctx: Context, charge_id: str, given: Json) -> Json:
 @route("GET", "/v1/charges")
 def list_charges(ctx: Context, given: Json) -> Json:
     """Charges of the account."""
-    where = {name: given[name] for name in ("customer", "payment_intent") if name in given}
+    where: Json = {name: given[name] for name in ("customer", "payment_intent") if name in given}
     return listing(ctx, "charge", "/v1/charges", given, where)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from billing.stripe.sandbox.context import SECRET, Context
+from billing.stripe.sandbox.context import OWN_NOTE, Context
 from billing.stripe.sandbox.errors import StripeError, missing_object
 from billing.stripe.sandbox.store import Json
 
@@ -24,16 +24,17 @@ def render(ctx: Context, body: Json, expand: list[str] | None = None) -> Json:
             message = f"You cannot expand more than {MAXIMUM_DEPTH} levels of a property (you tried: {path})."
             raise StripeError(message, param="expand")
         expand_path(ctx, shown, steps, path)
-    return strip(shown)
+    stripped: Json = strip(shown)
+    return stripped
 
 
-def show(ctx: Context, body: Any) -> Any:  # noqa: ANN401 - an object's tree is recursive
+def show(ctx: Context, body: Any) -> Any:
     """The object with the parts that are kept as references but shown whole: prices in items and lines."""
     if isinstance(body, list):
         return [show(ctx, item) for item in body]
     if not isinstance(body, dict) or body.get("object") == "event":
         return body
-    shown = {key: value if key.startswith(SECRET) else show(ctx, value) for key, value in body.items()}
+    shown = {key: value if key.startswith(OWN_NOTE) else show(ctx, value) for key, value in body.items()}
     if shown.get("object") in ("subscription_item", "item") and isinstance(shown.get("price"), str):
         shown["price"] = ctx.fetch("price", shown["price"])
     if shown.get("object") == "checkout.session" and shown["status"] != "open":
@@ -41,16 +42,16 @@ def show(ctx: Context, body: Any) -> Any:  # noqa: ANN401 - an object's tree is 
     return shown
 
 
-def strip(value: Any) -> Any:  # noqa: ANN401 - an object's tree is recursive
+def strip(value: Any) -> Any:
     """The value without the sandbox's own notes."""
     if isinstance(value, list):
         return [strip(item) for item in value]
     if isinstance(value, dict):
-        return {key: strip(item) for key, item in value.items() if not key.startswith(SECRET)}
+        return {key: strip(item) for key, item in value.items() if not key.startswith(OWN_NOTE)}
     return value
 
 
-def expand_path(ctx: Context, holder: Any, steps: list[str], path: str) -> None:  # noqa: ANN401 - an object's tree
+def expand_path(ctx: Context, holder: Any, steps: list[str], path: str) -> None:
     """Replace the reference at the end of a path by the object itself."""
     if isinstance(holder, list):
         for item in holder:
@@ -71,7 +72,7 @@ def expand_path(ctx: Context, holder: Any, steps: list[str], path: str) -> None:
         expand_path(ctx, value, rest, path)
 
 
-def resolve(ctx: Context, value: str | list[str], path: str) -> Any:  # noqa: ANN401 - one object or several
+def resolve(ctx: Context, value: str | list[str], path: str) -> Any:
     """The object, or objects, that an id stands for."""
     if isinstance(value, list):
         return [resolve(ctx, item, path) for item in value]

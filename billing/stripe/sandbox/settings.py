@@ -90,4 +90,4 @@ def read_settings(environment: Mapping[str, str], *, public_url: str) -> Setting
 
 def first(secrets: str) -> str:
     """The secret that signs: the first of a comma-separated list (the others only verify)."""
-    return secrets.split(",")[0].strip()
+    return secrets.split(",", maxsplit=1)[0].strip()

@@ -79,8 +79,7 @@ def shape_subscription(ctx: Context, customer: Json, given: Json, currency: str)
         "test_clock": None,
         "transfer_data": None,
         "trial_end": None,
-        "trial_settings": given.get("trial_settings")
-        or {"end_behavior": {"missing_payment_method": "create_invoice"}},
+        "trial_settings": given.get("trial_settings") or {"end_behavior": {"missing_payment_method": "create_invoice"}},
         "trial_start": None,
         "_prorations": [],
     }
@@ -144,7 +143,8 @@ def after_payment(ctx: Context, subscription: Json) -> Json:
     update = subscription["pending_update"]
     if update:
         subscription["items"]["data"] = subscription.pop("_pending_items")
-        subscription["pending_update"] = None
+        subscription["billing_cycle_anchor"] = subscription.pop("_pending_anchor")
+        subscription |= {"pending_update": None, "_pending_invoice": None}
     return save(ctx, subscription)
 
 

@@ -132,7 +132,11 @@ class Store:
         self.rows("DELETE FROM objects WHERE account = ? AND kind = ? AND id = ?", account, kind, object_id)
 
     def select(
-        self, account: str, kind: str, where: Mapping[str, object] | None = None, **page: Any  # noqa: ANN401 - page values go to SQL as they are
+        self,
+        account: str,
+        kind: str,
+        where: Mapping[str, object] | None = None,
+        **page: Any,
     ) -> list[Json]:
         """Objects newest first; `where` compares JSON paths, `page` may hold before, after (sequence) and limit."""
         sql = "SELECT body FROM objects WHERE account = ? AND kind = ?"
@@ -166,7 +170,7 @@ class Store:
         )
         return (found[0]["due"], found[0]["kind"], found[0]["id"]) if found else None
 
-    def note(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - a note is any JSON value
+    def note(self, name: str, default: Any = None) -> Any:
         """A small value kept under a name."""
         found = self.rows("SELECT body FROM notes WHERE name = ?", name)
         return json.loads(found[0]["body"]) if found else default

@@ -139,9 +139,7 @@ def cancel_subscription(ctx: Context, subscription_id: str, given: Json) -> Json
     """End a subscription now. One that has ended is as good as none."""
     subscription = ctx.fetch(KIND, subscription_id)
     if subscription["status"] in ENDED:
-        raise StripeError(
-            f"No such subscription: '{subscription_id}'", status=404, code="resource_missing", param="id"
-        )
+        raise StripeError(f"No such subscription: '{subscription_id}'", status=404, code="resource_missing", param="id")
     if subscription["status"] == "incomplete":
         abandon(ctx, subscription)
         return render(ctx, ctx.fetch(KIND, subscription_id), given.get("expand"))
