@@ -37,7 +37,7 @@ def register_holders() -> None:
     """Register with the kernel; called once when the apps are ready."""
     register(
         "webhooks",
-        models=("webhooks.Event", "webhooks.Attempt", "webhooks.WebhookEndpoint"),
+        models=("webhooks.Event", "webhooks.Delivery", "webhooks.Attempt"),
         export=export_events,
         erase=erase_events,
     )

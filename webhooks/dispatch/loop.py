@@ -91,7 +91,7 @@ class Dispatcher:
                 task.cancel()
             await asyncio.gather(listener, recorder, return_exceptions=True)
             await self._flush()
-            await self._in_thread(connection.close)
+            await self._in_thread(_disconnect)
             self._database.shutdown()
 
     async def _turn_once(self) -> bool:
@@ -197,7 +197,7 @@ class Dispatcher:
             except (DatabaseError, InterfaceError) as failure:
                 log.warning("database unavailable", extra={"failure": type(failure).__name__})
                 with suppress(DatabaseError, InterfaceError):
-                    await self._in_thread(connection.close)
+                    await self._in_thread(_disconnect)
             if self._stopping.is_set() and wait >= SLOWEST_RECONNECT_SECONDS:
                 return False
             await asyncio.sleep(wait)
@@ -214,6 +214,11 @@ class Dispatcher:
                     async for _ in hints.notifies():
                         self._wake.set()
             await asyncio.sleep(1)
+
+
+def _disconnect() -> None:
+    """Close the connection of the thread that this runs on: Django keeps one for each."""
+    connection.close()
 
 
 CONNECTION_PARAMETERS = (
