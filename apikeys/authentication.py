@@ -11,10 +11,11 @@ from django.conf import settings
 from django.db import connection
 from rest_framework.authentication import BaseAuthentication
 
+from accounts.errors import AppNotFound
 from apikeys.text import KeyText, read
 from stackbe.kernel import crypto, http, ids, limits
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.errors import Forbidden, NotFound, RateLimited, Unauthorized, ValidationFailed
+from stackbe.kernel.errors import Forbidden, RateLimited, Unauthorized, ValidationFailed
 from stackbe.kernel.scope import Credential, Scope
 
 if TYPE_CHECKING:
@@ -119,8 +120,10 @@ class ApiKeyAuthentication(BaseAuthentication):
             refuse(request, "This API key has expired.")
         if found.suspended:
             refuse(request, "This API key is suspended.")
+        if not found.app_found and not found.of_tenant and "HTTP_X_STACKBE_APP" not in request.META:
+            refuse(request, "The app of this API key is out of service.")
         if not found.app_found:
-            raise NotFound("No such app.")
+            raise AppNotFound
 
     def _refuse_place(self, request: HttpRequest, found: Found) -> None:
         if found.kind == "secret" and request.META.get("HTTP_ORIGIN"):

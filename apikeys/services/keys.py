@@ -7,16 +7,29 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from apikeys.authentication import digest_of
+from apikeys.errors import ApiKeyNotFound, ApiKeyNotRotatable
 from apikeys.models import ApiKey
 from apikeys.text import KeyText, generate
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.errors import Conflict, ValidationFailed
-from stackbe.kernel.scope import ALL_SCOPES, Scope
+from stackbe.kernel.errors import InsufficientScope, ValidationFailed
+from stackbe.kernel.scope import ALL_SCOPES, Credential, Scope
 from stackbe.kernel.transactions import require_change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from stackbe.kernel.tenancy import ScopedQuerySet
+
+
+def list_api_keys(scope: Scope, app_id: UUID | None) -> ScopedQuerySet[ApiKey]:
+    """Return an app's keys, revoked ones too, or those of the whole tenant where `app_id` is None."""
+    return ApiKey.objects.within(scope).filter(app_id=app_id)
+
+
+def fetch_api_key(scope: Scope, app_id: UUID | None, key_id: str) -> ApiKey:
+    """Return one of them by its public id, or raise `ApiKeyNotFound`."""
+    return list_api_keys(scope, app_id).fetch(key_id, ApiKeyNotFound)
 
 
 def issue_api_key(
@@ -25,19 +38,19 @@ def issue_api_key(
     name: str,
     environment: str,
     app_id: UUID | None,
-    scopes: Sequence[str] = ("*",),
+    scopes: Sequence[str] | None = ("*",),
     expires_at: datetime | None = None,
     allowed_ips: Sequence[str] = (),
 ) -> tuple[ApiKey, str]:
     """Make a secret key of an app, or of the tenant where `app_id` is None.
 
     Returns the row and the key itself, which is stored nowhere and cannot be shown again. A key
-    never carries a scope that its maker lacks.
+    never gives a scope that it lacks: `scopes=None` gives all that the maker has.
     """
     unit = require_change()
-    _refuse_unknown(scopes)
-    if scope.scopes and not scope.allows("*") and not set(scopes) <= scope.scopes:
-        raise ValidationFailed(fields={"scopes": ["A key cannot give more than it has."]})
+    given = _given_scopes(scope, scopes)
+    if expires_at is not None and expires_at <= wall_clock():
+        raise ValidationFailed(fields={"expiresAt": ["Must lie in the future."]})
     text = generate("live" if environment == "live" else "test")
     row = ApiKey(
         tenant_id=scope.tenant_id,
@@ -47,12 +60,12 @@ def issue_api_key(
         prefix=text.prefix,
         lookup=text.lookup,
         digest=digest_of(unit.keys.secret("pepper"), text.whole),
-        scopes=list(scopes),
+        scopes=given,
         allowed_ips=list(allowed_ips),
         expires_at=expires_at,
     )
     row.save(force_insert=True)
-    audit(scope, "api_key.issued", row.public_id, detail={"name": name, "scopes": list(scopes)})
+    audit(scope, "api_key.issued", row.public_id, detail={"name": name, "scopes": given})
     return row, text.whole
 
 
@@ -77,23 +90,21 @@ def issue_publishable_key(scope: Scope, *, app_id: UUID, environment: str) -> Ap
 
 
 def rotate_api_key(scope: Scope, row: ApiKey, *, grace_seconds: int = 0) -> tuple[ApiKey, str]:
-    """Replace a key by one with the same rights; the old one works until the grace ends."""
+    """Replace a key by one with the same rights; the old one works until the grace ends.
+
+    Raises `ApiKeyNotRotatable` for one that is dead or being replaced already: two successors of
+    one key would leave one that nobody remembers.
+    """
     require_change()
     moment = wall_clock()
-    if row.revoked_at is not None and row.revoked_at <= moment:
-        raise Conflict("This API key is revoked. Issue a new one.")
-    successor, text = issue_api_key(
-        scope,
-        name=row.name,
-        environment=row.environment,
-        app_id=row.app_id,
-        scopes=row.scopes,
-        expires_at=row.expires_at,
-        allowed_ips=row.allowed_ips,
-    )
-    row.revoked_at = moment + timedelta(seconds=grace_seconds)
-    row.save(update_fields=["revoked_at"])
-    audit(scope, "api_key.rotated", row.public_id, detail={"successor": successor.public_id})
+    old = ApiKey.objects.within(scope).locked().get(pk=row.pk)
+    if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= moment):
+        raise ApiKeyNotRotatable
+    successor, text = _successor(scope, old)
+    old.revoked_at = moment + timedelta(seconds=grace_seconds)
+    old.save(update_fields=["revoked_at"])
+    detail = {"successor": successor.public_id, "graceSeconds": grace_seconds}
+    audit(scope, "api_key.rotated", old.public_id, detail=detail)
     return successor, text
 
 
@@ -108,7 +119,31 @@ def revoke_api_key(scope: Scope, row: ApiKey) -> None:
     audit(scope, "api_key.revoked", row.public_id, detail={"name": row.name})
 
 
-def _refuse_unknown(scopes: Sequence[str]) -> None:
-    unknown = sorted(set(scopes) - set(ALL_SCOPES) - {"*"})
+def _successor(scope: Scope, old: ApiKey) -> tuple[ApiKey, str]:
+    if old.kind == ApiKey.Kind.PUBLISHABLE and old.app_id is not None:
+        public = issue_publishable_key(scope, app_id=old.app_id, environment=old.environment)
+        return public, public.text
+    return issue_api_key(
+        scope,
+        name=old.name,
+        environment=old.environment,
+        app_id=old.app_id,
+        scopes=old.scopes,
+        expires_at=old.expires_at,
+        allowed_ips=old.allowed_ips,
+    )
+
+
+def _given_scopes(scope: Scope, wanted: Sequence[str] | None) -> list[str]:
+    """Return the scopes to write into a new key, refused where its maker is a key that lacks one."""
+    by_key = scope.credential in {Credential.KEY, Credential.TENANT_KEY}
+    if wanted is None:
+        return sorted(scope.scopes) if by_key else ["*"]
+    unknown = sorted(set(wanted) - set(ALL_SCOPES) - {"*"})
     if unknown:
         raise ValidationFailed(fields={"scopes": [f"Unknown scope {name}." for name in unknown]})
+    lacking = [name for name in wanted if not scope.allows(name)] if by_key else []
+    if lacking:
+        names = ", ".join(lacking)
+        raise InsufficientScope(f"This API key lacks the scope {names} and so cannot give it.")
+    return list(dict.fromkeys(wanted))

@@ -33,9 +33,12 @@ def client_address(request: HttpRequest) -> str:
         if len(forwarded) >= hops:
             peer = forwarded[-hops]
     try:
-        return str(ipaddress.ip_address(peer))
+        parsed = ipaddress.ip_address(peer)
     except ValueError:
         return "0.0.0.0"  # noqa: S104  # not a bind address: the unknown caller over a unix socket
+    # A dual-stack socket spells an IPv4 caller as ::ffff:192.0.2.1.
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
 
 
 def network_of(ip: str) -> str:
