@@ -84,6 +84,15 @@ class Server:
                 self._users = open(self.base / "users.lock", "w", encoding="utf-8")  # noqa: SIM115 - held until release()
                 fcntl.flock(self._users, fcntl.LOCK_SH)
 
+    def revive(self) -> bool:
+        """Start the server again if it died under its users; whether it had. Cheap enough to ask every second."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            pid = (self.data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]
+            if self._is_our_postmaster(int(pid)):
+                return False
+        self.start()
+        return True
+
     def release(self) -> None:
         """Leave the server; the last one to leave stops it. Harmless when nothing was started."""
         if self._users is None:

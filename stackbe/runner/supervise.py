@@ -28,6 +28,7 @@ LONGEST_PAUSE_SECONDS = 10.0
 WELL_AFTER_SECONDS = 30.0
 GRACE_SECONDS = 15.0
 POLL_SECONDS = 0.1
+TEND_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,13 @@ class Child:
 class Supervisor:
     """Keeps programs running until it is told to stop.
 
-    `record` is a file that names the living children, so that the next supervisor can end them
-    if this one is killed and cannot.
+    `tend` is called about every second, for what the programs stand on. `record` is a file that
+    names the living children, so that the next supervisor can end them if this one is killed.
     """
 
     programs: Sequence[Program]
     record: Path
+    tend: Callable[[], None] = lambda: None
     output: TextIO = field(default_factory=lambda: sys.stdout)
 
     def __post_init__(self) -> None:
@@ -91,13 +93,17 @@ class Supervisor:
             for child in self.children:
                 self._start(child)
             beside.start()
+            tended_at = time.monotonic()
             while not self.stopping.wait(POLL_SECONDS):
                 for child in self.children:
-                    self._tend(child)
+                    self._restart_if_ended(child)
+                if time.monotonic() - tended_at > TEND_SECONDS:
+                    self.tend()
+                    tended_at = time.monotonic()
         finally:
             self._stop_all()
 
-    def stop(self, number: int | None = None, frame: FrameType | None = None) -> None:  # noqa: ARG002 - what a signal handler is given
+    def stop(self, number: int | None = None, frame: FrameType | None = None) -> None:
         """Ask for the end; asked twice, it does not wait for anybody."""
         if self.stopping.is_set():
             self.impatient.set()
@@ -143,7 +149,7 @@ class Supervisor:
                 for line in lines:
                     self.say(name, line.rstrip("\n"))
 
-    def _tend(self, child: Child) -> None:
+    def _restart_if_ended(self, child: Child) -> None:
         if child.is_running:
             return
         if child.process is not None:

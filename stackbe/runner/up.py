@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from stackbe.runner import devdb, ports, state
@@ -46,12 +46,14 @@ def main(argv: list[str]) -> int:
             say(f"Ended {left} processes that an earlier `up` left behind.")
         ports.require_free(asked.port)
         settings = state.overlay(state.development_environment(folder, port=asked.port), os.environ)
-        with database() as (urls, marks):
+        with database() as (urls, marks, tend):
             environment = {**os.environ, **settings, **urls, "STATIC_ROOT": str(folder / "static")}
             environment["PYTHONUNBUFFERED"] = "1"
             migrate(environment, marks)
             collect_static(environment, folder)
-            serve(asked.port, environment, folder, marks)
+            serve(
+                Supervisor(programs(asked.port, environment, folder), folder / "up.children", tend), environment, marks
+            )
     say("Stopped.")
     return 0
 
@@ -74,23 +76,31 @@ def alone(folder: Path, port: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def database() -> Iterator[tuple[dict[str, str], Path]]:
-    """The database's URLs, and the folder for marks of what was done to it: they go when the database goes."""
+def database() -> Iterator[tuple[dict[str, str], Path, Callable[[], None]]]:
+    """The database's URLs, the folder for marks of what was done to it, and what keeps it alive."""
     if url := os.environ.get("DATABASE_URL"):
         digest = hashlib.sha256(url.encode()).hexdigest()[:12]
-        yield {}, state.private_folder(state.home() / f"database-{digest}")
+        yield {}, state.private_folder(state.home() / f"database-{digest}"), lambda: None
         return
     server = devdb.server()
     say(f"Starting PostgreSQL in {server.base}" + ("" if server.data.exists() else " (new, empty)"))
     with server.running() as urls:
-        yield urls, server.base
+        yield urls, server.base, lambda: keep_alive(server)
+
+
+def keep_alive(server: devdb.Server) -> None:
+    """Start the embedded server again when it died; the servers find it by themselves."""
+    try:
+        if server.revive():
+            say("PostgreSQL had died and was started again.")
+    except RunnerError as error:
+        say(str(error))
 
 
 def migrate(environment: Mapping[str, str], marks: Path) -> None:
     """Bring the tables up to date, showing each step; skipped when no migration changed since the last time."""
-    sources = sorted({*REPOSITORY.glob("*/**/*migrations/*.py"), REPOSITORY / "requirements.txt"})
     mark = marks / "migrated"
-    digest = digest_of([path for path in sources if ".venv" not in path.parts])
+    digest = digest_of("**/*migrations/*.py")
     if mark.exists() and mark.read_text(encoding="utf-8") == digest:
         return
     say("Migrating the database (the first time takes some ten seconds)")
@@ -116,9 +126,8 @@ def migrate(environment: Mapping[str, str], marks: Path) -> None:
 
 def collect_static(environment: Mapping[str, str], folder: Path) -> None:
     """Gather static files where whitenoise serves them from; skipped when none changed."""
-    sources = [path for path in sorted(REPOSITORY.glob("*/**/static/**/*")) if path.is_file()]
     mark = folder / "static.mark"
-    digest = digest_of([path for path in sources if ".venv" not in path.parts] + [REPOSITORY / "requirements.txt"])
+    digest = digest_of("**/static/**/*")
     if mark.exists() and mark.read_text(encoding="utf-8") == digest and (folder / "static").is_dir():
         return
     say("Collecting static files")
@@ -126,9 +135,8 @@ def collect_static(environment: Mapping[str, str], folder: Path) -> None:
     mark.write_text(digest, encoding="utf-8")
 
 
-def serve(port: int, environment: Mapping[str, str], folder: Path, marks: Path) -> None:
+def serve(supervisor: Supervisor, environment: Mapping[str, str], marks: Path) -> None:
     """Run the servers until a stop is asked for."""
-    supervisor = Supervisor(programs(port, environment, folder), record=folder / "up.children")
     supervisor.listen_to_signals()
 
     def when_started() -> None:
@@ -224,10 +232,12 @@ def run_command(arguments: list[str], environment: Mapping[str, str]) -> str:
     return done.stdout
 
 
-def digest_of(paths: list[Path]) -> str:
-    """One digest over files' names and bytes."""
+def digest_of(pattern: str) -> str:
+    """One digest over our files that fit a pattern and over the lock, which names everybody else's."""
+    ours = [folder for folder in REPOSITORY.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
+    found = [path for folder in ours for path in folder.glob(pattern) if path.is_file()]
     whole = hashlib.sha256()
-    for path in paths:
+    for path in [*sorted(found), REPOSITORY / "requirements.txt"]:
         whole.update(f"{path.relative_to(REPOSITORY)}\n".encode())
         whole.update(path.read_bytes())
     return whole.hexdigest()

@@ -104,6 +104,17 @@ def test_a_killed_server_starts_again_with_its_data(place, request):
     assert ask(server, "stackbe_owner", "select n from kept") == [(7,)]
 
 
+def test_a_server_that_died_is_revived_under_its_users(server):
+    server.start()
+    assert not server.revive()
+    os.kill(postmaster(server), signal.SIGKILL)
+
+    until(server.revive)
+
+    assert ask(server, "stackbe_web", "select 1") == [(1,)]
+    assert not server.revive()
+
+
 def test_a_process_id_that_was_given_to_another_process_does_not_block_the_start(server):
     server.start()
     pid_file = server.data / "postmaster.pid"

@@ -156,6 +156,20 @@ def test_asked_twice_it_waits_for_nobody(program, running):
     assert time.monotonic() - began < supervise.GRACE_SECONDS / 2
 
 
+def test_what_the_programs_stand_on_is_tended(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(supervise, "TEND_SECONDS", 0.05)
+    calls = []
+    supervisor = Supervisor(
+        [program(SLEEPER)], tmp_path / "children", tend=lambda: calls.append(1), output=io.StringIO()
+    )
+
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    until(lambda: len(calls) >= 3)
+    supervisor.stop()
+    thread.join()
+
+
 def test_bytes_that_are_no_text_do_not_stop_the_output(program, running):
     with running(
         program("import sys, time; sys.stdout.buffer.write(b'\\xff\\xfe\\nafter\\n'); time.sleep(600)")
