@@ -1,0 +1,103 @@
+"""Signatures: what the public libraries accept and what they must not."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from standardwebhooks.webhooks import Webhook as StandardWebhook
+from svix.webhooks import Webhook as SvixWebhook
+from svix.webhooks import WebhookVerificationError
+
+from webhooks.signing import (
+    SECRET_PREFIX,
+    TOLERANCE_SECONDS,
+    SignatureInvalid,
+    key_of,
+    new_secret,
+    sign,
+    verify,
+)
+
+BODY = b'{"id": "evt_1", "name": "\xc3\x84da"}'
+
+
+def test_a_secret_has_256_random_bits() -> None:
+    secret = new_secret()
+
+    assert secret.startswith(SECRET_PREFIX)
+    assert len(key_of(secret)) == 32
+    assert new_secret() != secret
+
+
+def test_a_known_vector_signs_as_the_standard_says() -> None:
+    # The example of the Standard Webhooks specification.
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105  # published
+    headers = sign([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@settings(deadline=None, max_examples=50)
+@given(body=st.binary(max_size=4096))
+def test_both_public_libraries_verify_any_body(body: bytes) -> None:
+    secret, moment = new_secret(), int(time.time())
+    headers = sign([secret], "evt_1", moment, body)
+
+    verify(secret, headers, body, at=moment)
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return  # The libraries verify text; our bodies are JSON.
+    for library in (StandardWebhook(secret), SvixWebhook(secret)):
+        try:
+            library.verify(text, headers)
+        except ValueError:
+            pass  # Verified, but not JSON: they parse what they verified.
+
+
+def test_either_secret_verifies_while_one_rotates() -> None:
+    old, new, moment = new_secret(), new_secret(), int(time.time())
+    headers = sign([new, old], "evt_1", moment, BODY)
+
+    for secret in (old, new):
+        StandardWebhook(secret).verify(BODY, headers)
+        SvixWebhook(secret).verify(BODY, headers)
+        verify(secret, headers, BODY, at=moment)
+
+
+@pytest.mark.parametrize("spoilt", ["body", "secret", "id", "time", "signature", "missing"])
+def test_anything_changed_is_refused(spoilt: str) -> None:
+    secret, moment, body = new_secret(), int(time.time()), BODY
+    headers = sign([secret], "evt_1", moment, body)
+    match spoilt:
+        case "body":
+            body += b" "
+        case "secret":
+            secret = new_secret()
+        case "id":
+            headers["webhook-id"] = "evt_2"
+        case "time":
+            headers["webhook-timestamp"] = str(moment + 1)
+        case "signature":
+            headers["webhook-signature"] = "v1," + base64.b64encode(bytes(32)).decode()
+        case "missing":
+            del headers["webhook-signature"]
+
+    with pytest.raises(SignatureInvalid):
+        verify(secret, headers, body, at=moment)
+    with pytest.raises(WebhookVerificationError):
+        SvixWebhook(secret).verify(body, headers)
+
+
+@pytest.mark.parametrize("away", [TOLERANCE_SECONDS + 1, -TOLERANCE_SECONDS - 1])
+def test_a_timestamp_over_five_minutes_away_is_refused(away: int) -> None:
+    secret = new_secret()
+    headers = sign([secret], "evt_1", 1_000_000, BODY)
+
+    verify(secret, headers, BODY, at=1_000_000 + away - (1 if away > 0 else -1))
+    with pytest.raises(SignatureInvalid):
+        verify(secret, headers, BODY, at=1_000_000 + away)
