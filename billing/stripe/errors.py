@@ -1,0 +1,74 @@
+"""What a caller is told when Stripe is not there, not connected, or says no."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stackbe.kernel.errors import BadRequest, Conflict, ServiceUnavailable
+
+RETRY_AFTER_SECONDS = 5
+
+
+class StripeNotConnected(Conflict):
+    """The app has no Stripe account that can take money."""
+
+    code = "STRIPE_NOT_CONNECTED"
+    message = "This app is not connected to a Stripe account. Connect one in the dashboard, then try again."
+
+
+class StripeUnavailable(ServiceUnavailable):
+    """Stripe did not answer in time, or answered that it cannot."""
+
+    code = "STRIPE_UNAVAILABLE"
+    message = "Stripe cannot be reached just now. Nothing was changed here; send the same request again shortly."
+
+    def __init__(self, message: str | None = None, **rest: Any) -> None:
+        """Always say when to come back."""
+        rest.setdefault("retry_after_seconds", RETRY_AFTER_SECONDS)
+        super().__init__(message, **rest)
+
+
+class StripeRefused(BadRequest):
+    """Stripe understood and said no. `stripe_code` and `param` are Stripe's words; its body is kept nowhere."""
+
+    code = "STRIPE_REFUSED"
+    message = "Stripe refused this request."
+
+    def __init__(self, message: str | None = None, *, stripe_code: str = "", param: str = "", **rest: Any) -> None:
+        """Remember what may be logged: a code and the name of a parameter."""
+        super().__init__(message, **rest)
+        self.stripe_code = stripe_code
+        self.param = param
+
+
+class StripeObjectGone(StripeRefused):
+    """The object does not exist under this account."""
+
+    message = "Stripe has no such object on this account."
+
+
+class AccountLost(StripeNotConnected):
+    """Stripe no longer lets us act for the account: it was disconnected on Stripe's side."""
+
+    message = "Stripe no longer lets this app use its account. Connect the account again in the dashboard."
+
+
+class ActiveSubscription(Conflict):
+    """A second active subscription would charge the customer twice."""
+
+    message = (
+        "This customer already has a subscription that is not canceled. Change that one with"
+        " PATCH /v1/subscriptions/:id instead of starting another checkout."
+    )
+
+
+class CheckoutReplaced(Conflict):
+    """Another checkout of the same customer began while this one was being made."""
+
+    message = "Another checkout of this customer was started meanwhile; use that one's URL, or start again."
+
+
+class PlanNotForSale(Conflict):
+    """A free plan has nothing to check out, an archived one is gone."""
+
+    message = "This plan cannot be bought. Free plans are taken with POST /v1/subscriptions."

@@ -1,0 +1,43 @@
+"""The names under which Stripe's background work is queued; billing/tasks.py does it.
+
+Services may ask for work without importing the layer that carries it out. Arguments are ids.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from procrastinate.contrib.django import app
+
+from stackbe.kernel.transactions import require_change
+
+if TYPE_CHECKING:
+    from stackbe.kernel.scope import Scope
+
+PUSH_PLAN = "billing.push_plan"
+PUSH_APP = "billing.push_catalogue"
+SYNC_OBJECT = "billing.sync_stripe_object"
+QUEUE = "stripe"
+
+
+def defer_push_plan(scope: Scope, plan_id: UUID) -> None:
+    """Queue in the open change that a plan be brought to the tenant's Stripe account."""
+    _defer(PUSH_PLAN, app_id=str(scope.app), plan_id=str(plan_id))
+
+
+def defer_push_app(scope: Scope) -> None:
+    """Queue in the open change that all of an app's plans be brought to its Stripe account."""
+    _defer(PUSH_APP, app_id=str(scope.app))
+
+
+def defer_sync(scope: Scope, account_id: str, kind: str, object_id: str, cause: str) -> None:
+    """Queue in the open change that a Stripe object be fetched and our rows follow it."""
+    _defer(
+        SYNC_OBJECT, app_id=str(scope.app), account_id=account_id, kind=kind, object_id=object_id, cause=cause
+    )
+
+
+def _defer(name: str, **arguments: str) -> None:
+    require_change()
+    app.configure_task(name, queue=QUEUE).defer(**arguments)

@@ -1,0 +1,94 @@
+"""What is kept of a Stripe object: an allow-list of keys for each kind.
+
+Everything else is dropped as it arrives: payment methods, cards, bank accounts, addresses, names,
+e-mails, phone numbers. A kind that is not listed keeps its id and nothing more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+PATHS = {
+    "product": "/v1/products",
+    "price": "/v1/prices",
+    "coupon": "/v1/coupons",
+    "promotion_code": "/v1/promotion_codes",
+    "customer": "/v1/customers",
+    "checkout.session": "/v1/checkout/sessions",
+    "subscription": "/v1/subscriptions",
+    "invoice": "/v1/invoices",
+    "invoice_payment": "/v1/invoice_payments",
+    "charge": "/v1/charges",
+    "dispute": "/v1/disputes",
+    "event": "/v1/events",
+    "billing_portal.session": "/v1/billing_portal/sessions",
+}
+ALWAYS = frozenset({"id", "object", "deleted"})
+COMMON = ALWAYS | {"created", "livemode", "metadata"}
+KEPT: dict[str, frozenset[str]] = {
+    "account": COMMON
+    | {"charges_enabled", "payouts_enabled", "details_submitted", "country", "default_currency", "requirements",
+       "type"},
+    "product": COMMON | {"active", "default_price", "name", "type", "unit_label", "updated"},
+    "price": COMMON
+    | {"active", "billing_scheme", "currency", "nickname", "product", "recurring", "tiers", "tiers_mode",
+       "transform_quantity", "type", "unit_amount"},
+    "plan": ALWAYS,
+    "customer": COMMON | {"currency", "delinquent"},
+    "coupon": COMMON | {"amount_off", "currency", "duration", "percent_off", "redeem_by", "max_redemptions", "valid"},
+    "promotion_code": COMMON | {"active", "code", "coupon", "promotion", "expires_at", "max_redemptions"},
+    "checkout.session": COMMON
+    | {"client_reference_id", "customer", "expires_at", "invoice", "mode", "payment_intent", "payment_status", "status",
+       "subscription", "url"},
+    "subscription": COMMON
+    | {"billing_cycle_anchor", "cancel_at", "cancel_at_period_end", "canceled_at", "collection_method", "currency",
+       "customer", "ended_at", "items", "latest_invoice", "pause_collection", "pending_update", "schedule",
+       "start_date", "status", "trial_end", "trial_settings", "trial_start"},
+    "subscription_item": COMMON | {"current_period_end", "current_period_start", "price", "quantity", "subscription"},
+    "invoice": COMMON
+    | {"amount_due", "amount_paid", "amount_remaining", "attempt_count", "attempted", "billing_reason", "currency",
+       "customer", "due_date", "hosted_invoice_url", "next_payment_attempt", "number", "parent", "period_end",
+       "period_start", "status", "status_transitions", "subtotal", "total"},
+    "invoice_payment": ALWAYS | {"amount_paid", "created", "currency", "invoice", "livemode", "payment", "status"},
+    "charge": ALWAYS
+    | {"amount", "amount_refunded", "created", "currency", "disputed", "livemode", "payment_intent", "refunded",
+       "status"},
+    "dispute": ALWAYS | {"amount", "charge", "created", "currency", "livemode", "payment_intent", "status"},
+    "event": ALWAYS | {"account", "created", "data", "livemode", "type"},
+    "billing_portal.session": ALWAYS | {"created", "livemode", "url"},
+    "list": frozenset({"object", "data", "has_more"}),
+}  # fmt: skip
+
+
+def keep(body: Any) -> Any:
+    """Return a Stripe object with the keys that may be kept, nested objects likewise."""
+    if isinstance(body, list):
+        return [keep(each) for each in body]
+    if not isinstance(body, dict):
+        return body
+    kind = body.get("object")
+    if not isinstance(kind, str):
+        return {name: keep(value) for name, value in body.items()}
+    if kind == "event":
+        return _event(body)
+    allowed = KEPT.get(kind, ALWAYS)
+    kept = {name: keep(value) for name, value in body.items() if name in allowed}
+    if kind == "subscription":
+        # That there is something to charge, not what it is: a trial without it ends in cancellation.
+        kept["has_payment_method"] = bool(body.get("default_payment_method") or body.get("default_source"))
+    return kept
+
+
+def _event(body: dict[str, Any]) -> dict[str, Any]:
+    """Of an event's payload only which object it tells of: the object itself is fetched."""
+    told = (body.get("data") or {}).get("object") or {}
+    kept = {name: value for name, value in body.items() if name in KEPT["event"] and name != "data"}
+    kept["data"] = {"object": {name: told[name] for name in ("id", "object") if name in told}}
+    return kept
+
+
+def reference(value: Any) -> str:
+    """Return the id behind a field that holds an id or an expanded object; empty for nothing."""
+    if isinstance(value, dict):
+        return str(value.get("id") or "")
+    return str(value or "")

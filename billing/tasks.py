@@ -1,0 +1,57 @@
+"""Background work of billing: the catalogue's way to Stripe."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from billing.stripe.catalogue_push import pending_plans, push_plan
+from billing.stripe.errors import StripeNotConnected, StripeRefused
+from billing.stripe.queue import PUSH_APP, PUSH_PLAN, QUEUE
+from billing.stripe.scopes import app_scope, connected_scopes
+from stackbe.kernel.jobs import job, periodic
+from stackbe.kernel.scope import Scope
+from stackbe.kernel.transactions import reading
+
+log = logging.getLogger("stackbe.worker")
+PUSHER = "catalogue push"
+
+
+@job(PUSH_PLAN, queue=QUEUE)
+def push_plan_job(app_id: str, plan_id: str) -> None:
+    """Bring one plan to the app's Stripe account; without an account it waits for one."""
+    scope = app_scope(app_id, PUSHER)
+    if scope is not None:
+        _push(scope, UUID(plan_id))
+
+
+@job(PUSH_APP, queue=QUEUE)
+def push_catalogue_job(app_id: str) -> None:
+    """Bring everything that Stripe does not know yet to the app's account."""
+    scope = app_scope(app_id, PUSHER)
+    if scope is not None:
+        _push_pending(scope)
+
+
+@periodic("billing.push_pending", "*/5 * * * *", queue=QUEUE)
+def push_pending(timestamp: int) -> None:
+    """Push what a lost job left behind, for every connected app."""
+    for scope, _ in connected_scopes(PUSHER):
+        _push_pending(scope)
+
+
+def _push_pending(scope: Scope) -> None:
+    with reading(scope):
+        plans = pending_plans(scope)
+    for plan_id in plans:
+        _push(scope, plan_id)
+
+
+def _push(scope: Scope, plan_id: UUID) -> None:
+    """Push one plan. What Stripe refuses stays with the plan for the dashboard: repeating it is no use."""
+    try:
+        push_plan(scope, plan_id)
+    except StripeNotConnected:
+        log.info("plan waits for a stripe account", extra={"plan": str(plan_id)})
+    except StripeRefused as refused:
+        log.warning("stripe refused a plan", extra={"plan": str(plan_id), "stripe_code": refused.stripe_code})
