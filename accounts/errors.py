@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackbe.kernel.errors import Conflict, NotFound
+from stackbe.kernel.errors import BadRequest, Conflict, NotFound, Unauthorized
 
 
 class AppNotFound(NotFound):
@@ -53,3 +53,52 @@ class AlreadyMember(Conflict):
     """One person has one place in a tenant."""
 
     message = "This person is a member already."
+
+
+class TokenInvalid(Unauthorized):
+    """Never issued, or spent so long ago that nothing of it is kept."""
+
+    code = "TOKEN_INVALID"
+    message = "This link or code is not valid. Ask for a new one."
+
+
+class TokenExpired(Unauthorized):
+    """Issued, and its time is over."""
+
+    code = "TOKEN_EXPIRED"
+    message = "This link or code has expired. Ask for a new one."
+
+
+class TokenAlreadyUsed(Unauthorized):
+    """Spent. It can be told until the link would have expired, by its random id alone."""
+
+    code = "TOKEN_ALREADY_USED"
+    message = "This link or code has been used already. Ask for a new one."
+
+
+class SessionInvalid(Unauthorized):
+    """Forged, of another app, signed out, or ended because a refresh token came twice."""
+
+    code = "SESSION_INVALID"
+    message = "This session is not valid. Sign in again."
+
+
+class SessionExpired(Unauthorized):
+    """Genuine, and its time is over: refresh it, or sign in again."""
+
+    code = "SESSION_EXPIRED"
+    message = "This session has expired. Refresh it, or sign in again."
+
+
+class RedirectNotAllowed(BadRequest):
+    """A customer is only ever sent to a URL that the app has registered, letter by letter."""
+
+    code = "REDIRECT_NOT_ALLOWED"
+    message = "This redirect URL is not registered in settings.callbackUrls."
+
+
+class UnknownCustomer(BadRequest):
+    """Told only to the app's own backend; anybody else gets the same answer for all addresses."""
+
+    code = "CUSTOMER_NOT_FOUND"
+    message = "No customer has this address, and settings.autoCreateCustomer is off."

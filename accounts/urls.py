@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.urls import path
+
+from accounts.pages import developers
 from accounts.views import apps, customers, me
 from stackbe.kernel.routes import KEYS, SESSIONS, TENANT_KEYS, may, route
 from stackbe.kernel.scope import Role
@@ -34,4 +37,11 @@ ROUTES = [
         GET=may("customers:read", role=Role.DEVELOPER),
     ),
 ]
-PAGES: list[URLPattern] = []
+PAGES: list[URLPattern] = [
+    path("login", developers.log_in, name="login"),
+    path("signup", developers.sign_up, name="signup"),
+    path("logout", developers.log_out, name="logout"),
+    path("auth/developer/confirm", developers.confirm, name="developer-confirm"),
+    path("auth/developer/peek", developers.peek, name="developer-peek"),
+    path("auth/developer/code", developers.enter_code, name="developer-code"),
+]

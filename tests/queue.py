@@ -6,6 +6,7 @@ worker's database role, as the worker would run them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -68,14 +69,14 @@ def queued() -> list[tuple[str, dict[str, Any]]]:
     """Return the names and arguments of the waiting jobs."""
     with connection.cursor() as cursor:
         cursor.execute("select task_name, args from procrastinate_jobs where status = 'todo' order by id")
-        return [(name, arguments) for name, arguments in cursor.fetchall()]
+        return [(name, json.loads(arguments)) for name, arguments in cursor.fetchall()]
 
 
 def _next_job() -> tuple[int, str, dict[str, Any]] | None:
     with connection.cursor() as cursor:
         cursor.execute(DUE, [wall_clock()])
-        row: tuple[int, str, dict[str, Any]] | None = cursor.fetchone()
-    return row
+        row: tuple[int, str, str] | None = cursor.fetchone()
+    return None if row is None else (row[0], row[1], json.loads(row[2]))
 
 
 def _finish(identifier: int, status: str) -> None:

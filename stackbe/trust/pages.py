@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 from django.template.loader import render_to_string
+from django_ratelimit.exceptions import Ratelimited
 
 from stackbe.kernel import http
 from stackbe.kernel.api import plain_error
-from stackbe.kernel.errors import ApiError, BadRequest, Forbidden, InternalError, NotFound
+from stackbe.kernel.errors import ApiError, BadRequest, Forbidden, InternalError, NotFound, RateLimited
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -34,7 +35,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 403."""
+    """Answer 403, or 429 where django-ratelimit refused a form."""
+    if isinstance(exception, Ratelimited):
+        return _answer(request, RateLimited("Too many tries from here. Wait a minute, then go on."))
     return _answer(request, Forbidden("You may not see this page."))
 
 

@@ -1,0 +1,1 @@
+"""Pages that sign people in: developers to the dashboard, customers to an app."""

@@ -1,0 +1,85 @@
+"""What ties a sign-in to one browser, and the headers of the pages that handle tokens."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+from django_ratelimit.core import is_ratelimited
+
+from stackbe.kernel.serializers import normalised_email
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from django.http import HttpRequest, HttpResponse
+
+ASKED, NAMED = "stackbe_asked", "stackbe_named"
+SALT = "stackbe.sign-in"
+DAY_SECONDS = 24 * 3600
+LINK_SECONDS = 15 * 60
+PER_ADDRESS = "5/15m"
+PER_CALLER = "30/15m"
+
+Page = Callable[..., "HttpResponse"]
+
+
+def discreet(page: Page) -> Page:
+    """Keep a page that may hold a token out of caches and out of Referer headers."""
+
+    @wraps(page)
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = page(request, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        response["Referrer-Policy"] = "no-referrer"
+        return response
+
+    return inner
+
+
+def browser_secret(request: HttpRequest) -> str | None:
+    """Return the secret that this browser was given when it asked for a link."""
+    return request.COOKIES.get(_spelt(ASKED)) or None
+
+
+def remember_browser(response: HttpResponse, secret: str) -> None:
+    """Give the browser that asked a secret of its own, kept apart from any session."""
+    response.set_cookie(_spelt(ASKED), secret, max_age=DAY_SECONDS, **_flags())
+
+
+def new_browser_secret(request: HttpRequest) -> str:
+    """Return the browser's secret, a fresh one for a browser without."""
+    return browser_secret(request) or secrets.token_urlsafe(32)
+
+
+def remember_named(response: HttpResponse, link_id: UUID) -> None:
+    """Note that this browser was shown whose account a link opens."""
+    response.set_signed_cookie(_spelt(NAMED), str(link_id), salt=SALT, max_age=LINK_SECONDS, **_flags())
+
+
+def was_named(request: HttpRequest, link_id: UUID) -> bool:
+    """Say whether this browser was shown whose account the link opens: no silent sign-in as another."""
+    named = request.get_signed_cookie(_spelt(NAMED), default="", salt=SALT, max_age=LINK_SECONDS)
+    return bool(named == str(link_id))
+
+
+def asks_too_often(request: HttpRequest, email: str) -> bool:
+    """Count a request for mail, by caller and by address; whoever asks too often is not told so."""
+    address = salted_hmac(SALT, normalised_email(email), algorithm="sha256").hexdigest()
+    by_caller = is_ratelimited(request, group="sign-in-caller", key="ip", rate=PER_CALLER, increment=True)
+    by_address = is_ratelimited(
+        request, group="sign-in-address", key=lambda _group, _request: address, rate=PER_ADDRESS, increment=True
+    )
+    return bool(by_caller or by_address)
+
+
+def _spelt(name: str) -> str:
+    return f"__Host-{name}" if settings.REQUIRE_HTTPS else name
+
+
+def _flags() -> dict[str, Any]:
+    return {"httponly": True, "secure": settings.REQUIRE_HTTPS, "samesite": "Lax", "path": "/"}

@@ -1,0 +1,45 @@
+"""Periodic work on sign-in: what has expired goes. The jobs themselves stand beside what asks for them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from accounts import erasure, link_mail
+from accounts.models import (
+    CustomerSession,
+    DeveloperLink,
+    MagicLink,
+    OneTimeCode,
+    RefreshToken,
+    SigningKey,
+    SpentToken,
+)
+from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.jobs import every_tenant, periodic
+from stackbe.kernel.scope import PLATFORM, system_scope
+from stackbe.kernel.transactions import change
+
+# Importing them declares their jobs to the worker.
+JOBS = (erasure.erase_customer_job, link_mail.mail_developer_link, link_mail.mail_magic_link)
+# A late click can be told that it is late for this long.
+KEEP_EXPIRED = timedelta(hours=24)
+# Login times are shown in the customer's list of sessions for this long after a session's end.
+KEEP_SESSIONS = timedelta(days=90)
+
+
+@periodic("accounts.purge_expired", "*/10 * * * *")
+def purge_expired(timestamp: int) -> None:
+    """Delete links, codes, refresh tokens and sessions whose time is over, tenant by tenant."""
+    moment = wall_clock()
+    DeveloperLink.unscoped.filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
+    SpentToken.unscoped.filter(expires_at__lt=moment).delete()
+    for tenant_id in every_tenant():
+        if tenant_id == PLATFORM:
+            continue
+        with change(system_scope(tenant_id, actor_name="purge")):
+            own = {"tenant_id": tenant_id}
+            MagicLink.unscoped.filter(**own, expires_at__lt=moment - KEEP_EXPIRED).delete()
+            OneTimeCode.unscoped.filter(**own, expires_at__lt=moment - KEEP_EXPIRED).delete()
+            RefreshToken.unscoped.filter(**own, expires_at__lt=moment).delete()
+            CustomerSession.unscoped.filter(**own, expires_at__lt=moment - KEEP_SESSIONS).delete()
+            SigningKey.unscoped.filter(**own, retired_at__lt=moment - KEEP_EXPIRED).delete()
