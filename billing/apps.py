@@ -1,5 +1,7 @@
 """Catalogue, checkout, subscriptions, entitlements."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -7,3 +9,8 @@ class BillingConfig(AppConfig):
     """Plans, subscriptions and what they grant."""
 
     name = "billing"
+
+    def ready(self) -> None:
+        """Say what is held on a person, and declare the work on access."""
+        import_module("billing.subjects").register_holders()
+        import_module("billing.jobs")

@@ -1,0 +1,71 @@
+"""Work on access that needs no request: the rest of a large refresh, and what the clock changes."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.lookups import known_app
+from billing.queue import REFRESH_ACCESS
+from billing.services.access import refresh_batch
+from billing.services.subscriptions import pass_date
+from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.jobs import job, periodic
+from stackbe.kernel.scope import system_scope
+from stackbe.kernel.transactions import change
+
+MOST = 500
+ROUNDS = 20
+log = logging.getLogger("stackbe.billing")
+
+
+@job(REFRESH_ACCESS)
+def refresh_access_job(app_id: str, plan_id: str | None, after: str) -> None:
+    """Refresh the next customers of a plan, or of a whole app."""
+    app = known_app(UUID(app_id))
+    if app is None:
+        return
+    scope = app.system_scope("access")
+    with change(scope):
+        refresh_batch(scope, UUID(plan_id) if plan_id else None, UUID(after))
+
+
+@periodic("billing.pass_dates", "* * * * *")
+def pass_dates_job(timestamp: int) -> None:
+    """Announce access that the clock has changed. Checks saw it at the very moment; apps hear of it here."""
+    for _ in range(ROUNDS):
+        if pass_dates() < MOST:
+            return
+
+
+def pass_dates() -> int:
+    """Refresh customers whose access has reached one of its dates; return for how many it was done.
+
+    One that fails is logged and left for the next minute: it must not hold up the others.
+    """
+    done = 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select tenant_id, app_id, customer_id, environment, clock_offset_ms from lookup.changing_access(%s, %s)",
+            [wall_clock(), MOST],
+        )
+        rows = cursor.fetchall()
+    for tenant_id, app_id, customer_id, environment, offset_ms in rows:
+        scope = system_scope(
+            tenant_id,
+            app_id,
+            actor_name="clock",
+            environment=environment,
+            clock_offset=timedelta(milliseconds=offset_ms),
+        )
+        try:
+            with change(scope):
+                pass_date(scope, customer_id)
+        except Exception:
+            log.exception("a date could not be passed", extra={"app": str(app_id)})
+        else:
+            done += 1
+    return done

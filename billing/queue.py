@@ -1,0 +1,21 @@
+"""The names under which billing's own background work is queued; billing/jobs.py does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from procrastinate.contrib.django import app
+
+from stackbe.kernel.transactions import require_change
+
+if TYPE_CHECKING:
+    from stackbe.kernel.scope import Scope
+
+REFRESH_ACCESS = "billing.refresh_access"
+
+
+def defer_refresh(scope: Scope, plan_id: UUID | None, *, after: UUID) -> None:
+    """Queue in the open change that access be refreshed for the customers that follow `after`."""
+    require_change()
+    app.configure_task(REFRESH_ACCESS).defer(app_id=str(scope.app), plan_id=plan_id and str(plan_id), after=str(after))

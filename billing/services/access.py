@@ -1,0 +1,328 @@
+"""What customers may do, worked out when something changes so that a check only reads.
+
+`refresh_access` is called by whatever changes a subscription, an override or a plan. It writes the
+customer's Access row and, where something did change, tells the app with the whole state, under a
+version that only grows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from accounts.models import Customer, Organization, OrganizationMember
+from billing.events import subscription_as_event
+from billing.lifecycle import State, status_at
+from billing.models import Access, DefaultAccess, EntitlementOverride, Plan, Subscription
+from billing.queue import defer_refresh
+from billing.services.grants import NOTHING, Catalogue
+from billing.state import compose_state
+from stackbe.kernel.clock import now, render, wall_clock
+from stackbe.kernel.ids import encode
+from stackbe.kernel.tenancy import owned_by
+from stackbe.kernel.transactions import require_change
+from webhooks.outbox import emit
+
+if TYPE_CHECKING:
+    from stackbe.kernel.scope import Scope
+
+AT_ONCE = 100
+NO_STATUS = "none"
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMNS = (
+    "plan_id", "plan_name", "status", "source", "subscription_id", "organization_id", "entitlements",
+    "limits", "overrides", "period_start", "period_end", "access_from", "access_until", "changes_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What holds for a customer at one moment, overrides included.
+
+    `source` is `plan:<slug>` or `organization`, empty where nothing is granted; `subscription_id` is
+    the one behind it, None for the default plan.
+    """
+
+    plan_id: UUID | None
+    plan_name: str | None
+    status: str
+    source: str
+    entitlements: dict[str, Any]
+    limits: dict[str, Any]
+    overrides: dict[str, Any]
+    subscription_id: UUID | None
+    organization_id: UUID | None
+    period_end: datetime | None
+    version: int
+
+
+def refresh_access(scope: Scope, customer_id: UUID) -> Access | None:
+    """Work out a customer's access anew; None for one who has neither subscription nor override.
+
+    Emits `entitlements.updated` when it changed, or when a date in it has passed since.
+    """
+    require_change()
+    moment = now(scope)
+    row = Access.objects.within(scope).locked().filter(customer_id=customer_id).first()
+    wanted = _worked_out(scope, customer_id, moment)
+    if row is None:
+        if wanted is None:
+            return None
+        fresh = Access(**owned_by(scope), customer_id=customer_id, version=0)
+        Access.unscoped.bulk_create([fresh], ignore_conflicts=True)
+        row = Access.objects.within(scope).locked().get(customer_id=customer_id)
+        wanted = _worked_out(scope, customer_id, moment)
+    wanted = wanted or _EMPTY
+    passed = row.changes_at is not None and row.changes_at <= moment
+    if not passed and row.version and all(getattr(row, name) == wanted[name] for name in _COLUMNS):
+        return row
+    for name in _COLUMNS:
+        setattr(row, name, wanted[name])
+    row.version = _next_version(row.version)
+    row.updated_at = moment
+    row.save(update_fields=[*_COLUMNS, "version", "updated_at"])
+    _announce(scope, customer_id)
+    return row
+
+
+def refresh_default(scope: Scope) -> DefaultAccess | None:
+    """Work out anew what customers without a subscription have; None where the app grants nothing."""
+    require_change()
+    row = DefaultAccess.objects.within(scope).locked().first()
+    plan = Plan.objects.within(scope).filter(is_default=True).first()
+    if plan is None:
+        if row is not None:
+            row.delete()
+        return None
+    granted = Catalogue(scope).grants_of(plan.current_version())
+    wanted = {
+        "plan_id": plan.id,
+        "plan_name": plan.name,
+        "source": f"plan:{plan.slug}",
+        "entitlements": granted.entitlements,
+        "limits": granted.limits,
+    }
+    if row is None:
+        return DefaultAccess.unscoped.create(**owned_by(scope), **wanted, version=_next_version(0))
+    if any(getattr(row, name) != value for name, value in wanted.items()):
+        for name, value in wanted.items():
+            setattr(row, name, value)
+        row.version = _next_version(row.version)
+        row.updated_at = now(scope)
+        row.save(update_fields=[*wanted, "version", "updated_at"])
+    return row
+
+
+def refresh_plan(scope: Scope, plan_id: UUID) -> None:
+    """Work out anew the access of all who have a plan: the first hundred here, the rest in the background."""
+    require_change()
+    refresh_default(scope)
+    refresh_batch(scope, plan_id)
+
+
+def refresh_app(scope: Scope) -> None:
+    """Work out anew the access of every customer: a feature or a metric means something else now."""
+    require_change()
+    refresh_default(scope)
+    refresh_batch(scope, None)
+
+
+def refresh_batch(scope: Scope, plan_id: UUID | None, after: UUID | None = None) -> None:
+    """Refresh the next hundred customers, of a plan or of the app, and queue the ones after them."""
+    require_change()
+    rows = Access.objects.within(scope)
+    if plan_id is not None:
+        rows = rows.filter(plan_id=plan_id)
+    if after is not None:
+        rows = rows.filter(customer_id__gt=after)
+    customers = list(rows.order_by("customer_id").values_list("customer_id", flat=True)[: AT_ONCE + 1])
+    for customer_id in customers[:AT_ONCE]:
+        refresh_access(scope, customer_id)
+    if len(customers) > AT_ONCE:
+        defer_refresh(scope, plan_id, after=customers[AT_ONCE - 1])
+
+
+def effective(scope: Scope, customer_id: UUID) -> Effective:
+    """Return what holds for a customer now, by the app's clock."""
+    moment = now(scope)
+    row = Access.objects.within(scope).filter(customer_id=customer_id).first()
+    default = None
+    if row is None or not in_force(row, moment):
+        default = DefaultAccess.objects.within(scope).first()
+    version = max(row.version if row else 0, default.version if default else 0)
+    overrides = live_overrides(row, moment) if row else {}
+    values = {name: grant["value"] for name, grant in overrides.items()}
+    if row is not None and in_force(row, moment):
+        return Effective(
+            plan_id=row.plan_id,
+            plan_name=row.plan_name,
+            status=_status(row, moment),
+            source=row.source,
+            entitlements=row.entitlements | values,
+            limits=row.limits,
+            overrides=overrides,
+            subscription_id=row.subscription_id,
+            organization_id=row.organization_id,
+            period_end=row.period_end,
+            version=version,
+        )
+    return Effective(
+        plan_id=default.plan_id if default else None,
+        plan_name=default.plan_name if default else None,
+        status=Subscription.Status.ACTIVE if default else _status(row, moment),
+        source=default.source if default else "",
+        entitlements=(default.entitlements if default else {}) | values,
+        limits=default.limits if default else {},
+        overrides=overrides,
+        subscription_id=None,
+        organization_id=None,
+        period_end=None,
+        version=version,
+    )
+
+
+def in_force(row: Access, moment: datetime) -> bool:
+    """Say whether what a row grants holds at a moment."""
+    begun = row.access_from is None or row.access_from <= moment
+    return begun and (row.access_until is None or moment < row.access_until)
+
+
+def live_overrides(row: Access, moment: datetime) -> dict[str, Any]:
+    """Return `{feature: {value, until}}` of the overrides that have not run out."""
+    return {
+        name: grant
+        for name, grant in row.overrides.items()
+        if grant["until"] is None or datetime.fromisoformat(grant["until"]) > moment
+    }
+
+
+def entitlements_of(scope: Scope, customer_id: UUID) -> dict[str, Any]:
+    """Return a customer's entitlements as GET /v1/entitlements shows them."""
+    return _as_json(effective(scope, customer_id))
+
+
+def access_as_state(scope: Scope, customer: Customer) -> dict[str, Any]:
+    """Return what billing knows of a customer's state: organization, subscription, entitlements, version."""
+    holds = effective(scope, customer.id)
+    organization = None
+    if holds.organization_id is not None:
+        organization = Organization.objects.within(scope).filter(pk=holds.organization_id).first()
+    subscription = current_subscription(scope, customer.id)
+    return {
+        "organization": organization and {"id": organization.public_id, "name": organization.name},
+        "subscription": subscription and subscription_as_event(subscription, now(scope)),
+        "entitlements": _as_json(holds),
+        "version": holds.version,
+    }
+
+
+def current_subscription(scope: Scope, customer_id: UUID) -> Subscription | None:
+    """Return the subscription that a customer has now: their own or their organization's, not ended."""
+    moment = now(scope)
+    for subscription in _by_rank(_subscriptions(scope, customer_id), moment):
+        if status_at(State.of(subscription), moment) not in {"canceled", "incomplete"}:
+            return subscription
+    return None
+
+
+def _as_json(holds: Effective) -> dict[str, Any]:
+    return {
+        "planId": holds.plan_id and encode("plan", holds.plan_id),
+        "planName": holds.plan_name,
+        "status": holds.status,
+        "entitlements": holds.entitlements,
+        "currentPeriodEnd": render(holds.period_end),
+    }
+
+
+def _status(row: Access | None, moment: datetime) -> str:
+    """Return the status to show: what the row says, unless its dates have overtaken it."""
+    if row is None or not row.status:
+        return NO_STATUS
+    if row.status == "paused" and in_force(row, moment):
+        return "active"
+    ended = row.access_until is not None and row.access_until <= moment
+    return "canceled" if ended and row.status in {"trialing", "active"} else row.status
+
+
+def _announce(scope: Scope, customer_id: UUID) -> None:
+    customer = Customer.objects.within(scope).filter(pk=customer_id, deleted_at__isnull=True).first()
+    if customer is not None:
+        state = compose_state(scope, customer, access_as_state(scope, customer))
+        emit(scope, "entitlements.updated", state, subject=customer_id)
+
+
+def _subscriptions(scope: Scope, customer_id: UUID) -> list[Subscription]:
+    places = OrganizationMember.objects.within(scope).filter(customer_id=customer_id)
+    mine = Q(customer_id=customer_id, organization_id__isnull=True)
+    ours = Q(organization_id__in=places.values("organization_id"))
+    rows = Subscription.objects.within(scope).filter(mine | ours)
+    return list(rows.select_related("plan", "plan_version"))
+
+
+def _by_rank(rows: list[Subscription], moment: datetime) -> list[Subscription]:
+    """Return the best first: in force, then paid, then one's own, then the newest."""
+
+    def rank(row: Subscription) -> tuple[Any, ...]:
+        begun = row.access_from is None or row.access_from <= moment
+        open_ended = row.access_until is None or row.access_until > moment
+        coming = open_ended and not begun
+        paid = bool(row.stripe_subscription_id)
+        ended = row.status == Subscription.Status.CANCELED
+        return (begun and open_ended, coming, not ended, paid, row.organization_id is None, row.id.int)
+
+    return sorted(rows, key=rank, reverse=True)
+
+
+def _worked_out(scope: Scope, customer_id: UUID, moment: datetime) -> dict[str, Any] | None:
+    """Return the columns of a customer's Access row, None where there is nothing to say."""
+    overrides = EntitlementOverride.objects.within(scope).filter(customer_id=customer_id)
+    granted = {
+        row.feature: {"value": row.value, "until": row.expires_at and row.expires_at.isoformat()}
+        for row in overrides
+        if row.expires_at is None or row.expires_at > moment
+    }
+    ranked = _by_rank(_subscriptions(scope, customer_id), moment)
+    best = ranked[0] if ranked else None
+    if best is None and not granted:
+        return None
+    wanted = _EMPTY | {"overrides": granted}
+    if best is not None:
+        grants = Catalogue(scope).grants_of(best.plan_version, best.quantity) if best.plan_version_id else NOTHING
+        wanted |= {
+            "plan_id": best.plan_id,
+            "plan_name": best.plan.name,
+            "status": best.status,
+            "source": "organization" if best.organization_id else f"plan:{best.plan.slug}",
+            "subscription_id": best.id,
+            "organization_id": best.organization_id,
+            "entitlements": grants.entitlements,
+            "limits": grants.limits,
+            "period_start": best.current_period_start,
+            "period_end": best.current_period_end,
+            "access_from": best.access_from,
+            "access_until": best.access_until,
+        }
+    dates = [wanted["access_from"], wanted["access_until"]]
+    dates += [row.expires_at for row in overrides]
+    dates += [date for other in ranked[1:] for date in (other.access_from, other.access_until)]
+    wanted["changes_at"] = min((date for date in dates if date is not None and date > moment), default=None)
+    return wanted
+
+
+_EMPTY: dict[str, Any] = {
+    "plan_id": None, "plan_name": "", "status": "", "source": "", "subscription_id": None,
+    "organization_id": None, "entitlements": {}, "limits": {}, "overrides": {}, "period_start": None,
+    "period_end": None, "access_from": None, "access_until": NEVER, "changes_at": None,
+}  # fmt: skip
+
+
+def _next_version(version: int) -> int:
+    """Return a greater version. It counts real milliseconds, so that the versions of a customer's own
+    access and of the default plan's, which take turns, compare.
+    """
+    return max(version + 1, int(wall_clock().timestamp() * 1000))

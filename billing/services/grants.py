@@ -1,0 +1,74 @@
+"""What a version of a plan grants, worked out from its entitlements, its allowances and the features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from billing.metrics import resets_by_metric
+from billing.models import Feature
+
+if TYPE_CHECKING:
+    from billing.models import PlanVersion
+    from stackbe.kernel.scope import Scope
+
+DEFAULT_RESET = "billing_period"
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Values by feature, and limits `{included, mode, resets, windows}` by metric."""
+
+    entitlements: dict[str, Any]
+    limits: dict[str, Any]
+
+
+NOTHING = Grants({}, {})
+
+
+class Catalogue:
+    """An app's metered features and when its metrics reset, read once for many plans."""
+
+    def __init__(self, scope: Scope) -> None:
+        """Read them."""
+        rows = Feature.objects.within(scope).filter(archived_at__isnull=True, type="metered")
+        self.metric_of = {row.key: row.metric for row in rows if row.metric}
+        self.resets = resets_by_metric(scope)
+
+    def grants_of(self, version: PlanVersion, quantity: int = 1) -> Grants:
+        """Return what a subscriber of a version has.
+
+        A metered feature and its metric's allowance are two spellings of one number: whichever the
+        plan gives stands for both. A metric without a feature is granted under its own name, so that
+        it can be asked for like one. Seats count once per unit bought.
+        """
+        entitlements = dict(version.entitlements)
+        limits = {row["metric"]: self._limit(row) for row in version.usage}
+        for key, metric in self.metric_of.items():
+            if metric in limits:
+                entitlements[key] = limits[metric]["included"]
+            elif key in entitlements:
+                allowance = {"metric": metric, "included": entitlements[key], "mode": "hard"}
+                limits[metric] = self._limit(allowance)
+        featured = set(self.metric_of.values())
+        for metric, limit in limits.items():
+            if metric not in featured:
+                entitlements.setdefault(metric, limit["included"])
+        if version.seats is not None:
+            entitlements["seats"] = version.seats * quantity
+        return Grants(entitlements, limits)
+
+    def _limit(self, row: dict[str, Any]) -> dict[str, Any]:
+        limit = {
+            "included": row["included"],
+            "mode": row["mode"],
+            "resets": self.resets.get(row["metric"], DEFAULT_RESET),
+        }
+        if row.get("windows"):
+            limit["windows"] = row["windows"]
+        return limit
+
+
+def grants(value: Any) -> bool:
+    """Say whether a feature's value lets the customer in: null is "without limit", 0 and "" are not."""
+    return value is None or bool(value)

@@ -1,0 +1,368 @@
+"""The only writer of subscriptions: it follows Stripe, and opens and ends what Stripe need not know.
+
+Each step is decided by billing/lifecycle.py, gets a row in the history with its cause, refreshes
+access and tells the app. A cause reads `stripe:evt_…` or is the caller's id (`key_…`, `mem_…`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from accounts.app_settings import AppSettings
+from accounts.errors import CustomerNotFound
+from accounts.events import customer_as_event
+from accounts.models import App, Customer, Organization, OrganizationMember
+from billing import lifecycle
+from billing.errors import (
+    AlreadySubscribed,
+    NoActiveSubscription,
+    PlanArchived,
+    PlanIsPaid,
+    PlanNotFound,
+    SubscriptionNotFound,
+    UnknownStripeReference,
+)
+from billing.events import plan_as_event, subscription_as_event
+from billing.facts import StripeSubscriptionFacts
+from billing.lifecycle import COLUMNS, Facts, State, Transition
+from billing.models import Plan, Price, StripeCustomer, Subscription, SubscriptionTransition
+from billing.services import access
+from stackbe.kernel.audit import audit
+from stackbe.kernel.clock import now, render
+from stackbe.kernel.ids import encode
+from stackbe.kernel.tenancy import owned_by
+from stackbe.kernel.transactions import require_change
+from webhooks.outbox import emit
+
+if TYPE_CHECKING:
+    from stackbe.kernel.scope import Scope
+
+CANCELED = Subscription.Status.CANCELED
+
+
+def find_subscription(scope: Scope, subscription_id: str | UUID) -> Subscription:
+    """Return an app's subscription; raise `SubscriptionNotFound`."""
+    rows = Subscription.objects.within(scope).select_related("plan", "plan_version")
+    return rows.fetch(subscription_id, SubscriptionNotFound)
+
+
+def current_subscription(scope: Scope, customer: Customer) -> Subscription:
+    """Return what a customer is subscribed to now; raise `NoActiveSubscription`."""
+    found = access.current_subscription(scope, customer.id)
+    if found is None:
+        raise NoActiveSubscription
+    return found
+
+
+def apply_stripe_subscription(scope: Scope, facts: StripeSubscriptionFacts, cause: str) -> Subscription:
+    """Bring our row to what Stripe says, make it if there is none, and return it.
+
+    However often and in whatever order facts come, the newest stand: older ones change nothing. The
+    caller holds the lease on the object. Raises `UnknownStripeReference` for a customer or a price
+    that is none of ours, and `IllegalTransition` for what Stripe's own rules exclude.
+    """
+    require_change()
+    row = _locked(scope, facts.account, facts.stripe_subscription_id)
+    customer = row.customer if row else _customer(scope, facts)
+    if row is None:
+        # Two syncs of one new subscription, and a free plan opened meanwhile, meet at the customer.
+        _lock_customer(scope, customer.id)
+        row = _locked(scope, facts.account, facts.stripe_subscription_id)
+    moment = now(scope)
+    before = State.of(row) if row else None
+    step = lifecycle.follow(before, _plain(scope, facts, row), moment, grace_of(scope))
+    if step is None and row is not None:
+        return row
+    if step is None:
+        raise RuntimeError("new facts are never stale")
+    if row is None:
+        row = Subscription(
+            **owned_by(scope),
+            customer=customer,
+            organization_id=facts.organization_id,
+            stripe_account=facts.account,
+            stripe_subscription_id=facts.stripe_subscription_id,
+            created_at=facts.created_at or moment,
+        )
+        if step.after.status != CANCELED:
+            _make_room(scope, row, step.after.status, moment, cause)
+    row.cancel_reason = facts.cancel_reason[:255]
+    return _take(scope, row, step, moment, cause)
+
+
+def open_free_subscription(scope: Scope, *, customer_id: str | UUID, plan_id: str | UUID) -> Subscription:
+    """Subscribe a customer to a free plan, or to a trial that wants no card.
+
+    Nothing is paid, so Stripe need not know. Raises `PlanIsPaid` for any other plan and
+    `AlreadySubscribed` beside a live subscription.
+    """
+    require_change()
+    customer = _live_customer(scope, customer_id)
+    _lock_customer(scope, customer.id)
+    plan = Plan.objects.within(scope).fetch(plan_id, PlanNotFound)
+    if not plan.active:
+        raise PlanArchived
+    version = plan.current_version()
+    free = all(price.free for price in version.live_prices())
+    cardless = version.trial_days > 0 and not version.trial_requires_card
+    if not free and not cardless:
+        raise PlanIsPaid(fields={"planId": [PlanIsPaid.message]})
+    moment = now(scope)
+    _settle(scope, customer.id, moment)
+    live = _live_of(scope, customer.id, None)
+    if live.exists():
+        raise AlreadySubscribed
+    trialed = Subscription.objects.within(scope).filter(
+        customer_id=customer.id, plan_id=plan.id, trial_start__isnull=False
+    )
+    if not free and trialed.exists():
+        raise AlreadySubscribed("This customer has had the trial of this plan. Send them to a checkout.")
+    trial_days = 0 if free else version.trial_days
+    step = lifecycle.open_free(plan.id, version.id, moment, trial_days)
+    row = Subscription(**owned_by(scope), customer=customer, created_at=moment)
+    row = _take(scope, row, step, moment, scope.actor)
+    audit(scope, "subscription.created", row.public_id, subject_id=customer.id, detail={"plan": plan.slug})
+    return row
+
+
+def decide_cancel(
+    scope: Scope, subscription_id: str | UUID, *, immediately: bool = False
+) -> tuple[Subscription, Transition | None]:
+    """Return the locked subscription and the step that cancelling it takes, None where it is so already.
+
+    Nothing is written: the caller asks Stripe first, or takes the step with `take_step`.
+    """
+    require_change()
+    row = _locked_by_id(scope, subscription_id)
+    return row, lifecycle.plan_cancel(State.of(row), now(scope), immediately=immediately)
+
+
+def decide_reactivation(scope: Scope, subscription_id: str | UUID) -> tuple[Subscription, Transition | None]:
+    """Return the locked subscription and the step that takes its set end back, None where none is set.
+
+    Raises `IllegalTransition` once it has ended.
+    """
+    require_change()
+    row = _locked_by_id(scope, subscription_id)
+    return row, lifecycle.plan_reactivation(State.of(row), now(scope))
+
+
+def take_step(scope: Scope, row: Subscription, step: Transition, *, reason: str = "") -> Subscription:
+    """Take a decided step on a subscription that Stripe does not know. The caller is its cause."""
+    require_change()
+    if row.stripe_subscription_id:
+        raise RuntimeError("a Stripe subscription follows Stripe: ask there, then apply what it says")
+    if reason:
+        row.cancel_reason = reason[:255]
+    row = _take(scope, row, step, now(scope), scope.actor)
+    audit(scope, step.event, row.public_id, subject_id=row.customer_id, detail={"step": step.name})
+    return row
+
+
+def pass_date(scope: Scope, customer_id: UUID) -> None:
+    """Do what a date in a customer's access asks for: end what is over, then work access out anew."""
+    require_change()
+    _settle(scope, customer_id, now(scope))
+    access.refresh_access(scope, customer_id)
+
+
+def access_of(subscription: Subscription, moment: datetime) -> dict[str, Any]:
+    """Return `{hasAccess, reason, until}` of one subscription at a moment of its app's clock."""
+    starts, until = subscription.access_from, subscription.access_until
+    has = (starts is None or starts <= moment) and (until is None or moment < until)
+    status = lifecycle.status_at(State.of(subscription), moment)
+    reasons = {"past_due": "past_due_in_grace" if has else "grace_period_over"}
+    reason = reasons.get(status, status)
+    if not has and status in {"active", "trialing"}:
+        reason = "period_over"
+    return {"hasAccess": has, "reason": reason, "until": render(until) if has else None}
+
+
+def live_stripe_subscriptions(scope: Scope, customer_id: UUID) -> list[tuple[str, str]]:
+    """Return `(account, stripe id)` of what must be cancelled at Stripe before a customer is erased.
+
+    An organization's subscription that the customer bought is among them only if nobody else is left.
+    """
+    rows = Subscription.objects.within(scope).filter(customer_id=customer_id)
+    rows = rows.exclude(status=CANCELED).exclude(stripe_subscription_id="")
+    return [
+        (row.stripe_account, row.stripe_subscription_id)
+        for row in rows
+        if row.organization_id is None or not _has_others(scope, row.organization_id, customer_id)
+    ]
+
+
+def grace_of(scope: Scope) -> timedelta:
+    """Return how long the app lets a customer keep access after a failed payment."""
+    app = App.objects.within(scope).only("settings").get(pk=scope.app)
+    return timedelta(days=AppSettings.of(app.settings).grace_period_days)
+
+
+def event_data(scope: Scope, row: Subscription) -> dict[str, Any]:
+    """Return `{subscription, customer, plan}` as the events about a subscription carry it."""
+    return {
+        "subscription": subscription_as_event(row, now(scope)),
+        "customer": customer_as_event(row.customer),
+        "plan": plan_as_event(row.plan, row.plan_version),
+    }
+
+
+def _take(scope: Scope, row: Subscription, step: Transition, moment: datetime, cause: str) -> Subscription:
+    """Write a step: the row, its place in the history, what it grants, and the event."""
+    for name in COLUMNS:
+        setattr(row, name, getattr(step.after, name))
+    if not step.event:
+        row.save(update_fields=["facts_at"])
+        return row
+    row.access_from, row.access_until = lifecycle.access_window(step.after, row.created_at)
+    row.updated_at = moment
+    row.save()
+    row = find_subscription(scope, row.id)
+    SubscriptionTransition.unscoped.create(
+        **owned_by(scope),
+        subscription=row,
+        name=step.name,
+        from_status=step.before.status if step.before else "",
+        to_status=step.after.status,
+        cause=cause[:300],
+        occurred_at=moment,
+        detail={name: [_plain_value(b), _plain_value(a)] for name, (b, a) in step.changed.items()},
+    )
+    if row.customer.deleted_at is None:
+        emit(scope, step.event, event_data(scope, row), subject=row.customer_id)
+    if row.status == CANCELED:
+        _promote(scope, row)
+    for customer_id in _served(scope, row):
+        access.refresh_access(scope, customer_id)
+    return row
+
+
+def _served(scope: Scope, row: Subscription) -> list[UUID]:
+    """Return the customers whose access hangs on a subscription, in the order in which to lock them."""
+    if row.organization_id is None:
+        return [row.customer_id]
+    places = OrganizationMember.objects.within(scope).filter(organization_id=row.organization_id)
+    members = set(places.values_list("customer_id", flat=True))
+    return sorted(members | {row.customer_id})
+
+
+def _plain(scope: Scope, facts: StripeSubscriptionFacts, row: Subscription | None) -> Facts:
+    """Return Stripe's facts with our plan in place of Stripe's price."""
+    prices = Price.objects.within(scope).select_related("plan_version")
+    price = prices.filter(stripe_account=facts.account, stripe_price_id=facts.stripe_price_id).first()
+    if price is None and row is None:
+        raise UnknownStripeReference
+    # A price that somebody made by hand at Stripe changes what is paid, not what was agreed on.
+    plan_id = price.plan_version.plan_id if price else row and row.plan_id
+    version_id = price.plan_version_id if price else row and row.plan_version_id
+    if plan_id is None or version_id is None:
+        raise UnknownStripeReference
+    return Facts(
+        status=facts.status,
+        plan_id=plan_id,
+        plan_version_id=version_id,
+        price_id=price.id if price else row and row.price_id,
+        as_of=facts.fetched_at,
+        quantity=facts.quantity,
+        current_period_start=facts.current_period_start,
+        current_period_end=facts.current_period_end,
+        cancel_at_period_end=facts.cancel_at_period_end,
+        cancel_at=facts.cancel_at,
+        canceled_at=facts.canceled_at,
+        ended_at=facts.ended_at,
+        trial_start=facts.trial_start,
+        trial_end=facts.trial_end,
+        trial_has_card=facts.trial_has_card,
+        collection_paused=facts.collection_paused,
+        resumes_at=facts.resumes_at,
+    )
+
+
+def _make_room(scope: Scope, row: Subscription, status: str, moment: datetime, cause: str) -> None:
+    """End the free plan that a paid one takes the place of, or mark the newcomer as one beside another."""
+    live = _live_of(scope, row.customer_id, row.organization_id)
+    for other in live.filter(stripe_subscription_id="").exclude(pk=row.pk):
+        if status != Subscription.Status.INCOMPLETE:
+            step = lifecycle.plan_cancel(State.of(other), moment, immediately=True)
+            if step is not None:
+                _take(scope, other, step, moment, cause)
+    row.beside_another = live.exclude(pk=row.pk).exists()
+
+
+def _promote(scope: Scope, ended: Subscription) -> None:
+    """Let the oldest one beside an ended subscription take its place."""
+    live = _live_of(scope, ended.customer_id, ended.organization_id).order_by("id")
+    if live.filter(beside_another=False).exists():
+        return
+    oldest = live.first()
+    if oldest is not None:
+        oldest.beside_another = False
+        oldest.save(update_fields=["beside_another"])
+
+
+def _settle(scope: Scope, customer_id: UUID, moment: datetime) -> None:
+    """End what the clock has ended among the subscriptions that Stripe does not know."""
+    for row in _live_of(scope, customer_id, None).filter(stripe_subscription_id=""):
+        if lifecycle.status_at(State.of(row), moment) == CANCELED:
+            step = lifecycle.plan_cancel(State.of(row), moment, immediately=True)
+            if step is not None:
+                _take(scope, row, step, moment, "system:clock")
+
+
+def _live_of(scope: Scope, customer_id: UUID, organization_id: UUID | None) -> Any:
+    rows = Subscription.objects.within(scope).locked().select_related("plan", "plan_version", "customer")
+    rows = rows.exclude(status=CANCELED)
+    if organization_id is not None:
+        return rows.filter(organization_id=organization_id)
+    return rows.filter(customer_id=customer_id, organization_id__isnull=True)
+
+
+def _locked(scope: Scope, account: str, stripe_id: str) -> Subscription | None:
+    rows = Subscription.objects.within(scope).locked().select_related("customer")
+    return rows.filter(stripe_account=account, stripe_subscription_id=stripe_id).first()
+
+
+def _locked_by_id(scope: Scope, subscription_id: str | UUID) -> Subscription:
+    rows = Subscription.objects.within(scope).locked().select_related("plan", "plan_version", "customer")
+    return rows.fetch(subscription_id, SubscriptionNotFound)
+
+
+def _lock_customer(scope: Scope, customer_id: UUID) -> None:
+    rows = Customer.objects.within(scope).select_for_update(no_key=True)
+    rows.only("id").get(pk=customer_id)
+
+
+def _live_customer(scope: Scope, customer_id: str | UUID) -> Customer:
+    rows = Customer.objects.within(scope).filter(deleted_at__isnull=True)
+    return rows.fetch(customer_id, CustomerNotFound)
+
+
+def _customer(scope: Scope, facts: StripeSubscriptionFacts) -> Customer:
+    """Return whose new subscription this is: metadata of ours names them, else the Stripe customer does."""
+    links = StripeCustomer.objects.within(scope).filter(account_id=facts.account)
+    link = links.filter(stripe_customer_id=facts.stripe_customer_id).first()
+    customer_id = facts.customer_id or (link and link.customer_id)
+    customer = Customer.objects.within(scope).filter(Q(pk=customer_id)).first() if customer_id else None
+    if customer is None:
+        raise UnknownStripeReference
+    if facts.organization_id is not None:
+        known = Organization.objects.within(scope).filter(pk=facts.organization_id)
+        if not known.exists():
+            raise UnknownStripeReference
+    return customer
+
+
+def _has_others(scope: Scope, organization_id: UUID, customer_id: UUID) -> bool:
+    places = OrganizationMember.objects.within(scope).filter(organization_id=organization_id)
+    return places.exclude(customer_id=customer_id).exists()
+
+
+def _plain_value(value: Any) -> Any:
+    """Return a column's value as the history keeps it."""
+    if isinstance(value, datetime):
+        return render(value)
+    return encode("row", value) if isinstance(value, UUID) else value
