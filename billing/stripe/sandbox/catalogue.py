@@ -38,7 +38,6 @@ def make_product(ctx: Context, given: Json) -> Json:
         "shippable": None,
         "statement_descriptor": given.get("statement_descriptor"),
         "tax_code": given.get("tax_code"),
-        "type": "service",
         "unit_label": given.get("unit_label"),
         "updated": ctx.now,
         "url": given.get("url"),
@@ -123,7 +122,6 @@ def shape_recurring(given: Json | None) -> Json | None:
         "interval": given["interval"],
         "interval_count": given.get("interval_count", 1),
         "meter": None,
-        "trial_period_days": None,
         "usage_type": "licensed",
     }
 

@@ -109,7 +109,7 @@ PARAMETERS: dict[str, Schema] = {
         "refresh_url": str,
         "return_url": str,
     },
-    "POST /v1/products": {**PRODUCT, "name": Required(str), "id": str},
+    "POST /v1/products": {**PRODUCT, "metadata": Metadata, "name": Required(str), "id": str},
     "GET /v1/products": {**DATED, "active": bool, "ids": [str]},
     "GET /v1/products/{id}": EXPAND,
     "POST /v1/products/{id}": {
