@@ -75,13 +75,14 @@ class Desk:
 
 
 @contextmanager
-def dispatching(limits: Limits | None = None) -> Iterator[Dispatcher]:
+def dispatching(limits: Limits | None = None, **sender_options: Any) -> Iterator[Dispatcher]:
     """Run a dispatcher in a thread, with the worker's database role, for the length of the block."""
+    sender_options = {"allow_local": settings.ALLOW_LOCAL_WEBHOOKS} | sender_options
     loop, running = asyncio.new_event_loop(), threading.Event()
     found: list[Dispatcher] = []
 
     async def dispatch() -> None:
-        async with Sender(allow_local=settings.ALLOW_LOCAL_WEBHOOKS) as sender:
+        async with Sender(**sender_options) as sender:
             found.append(Dispatcher(sender, limits))
             running.set()
             await found[0].run()
