@@ -192,22 +192,26 @@ def wait_until_ready(base_url: str, supervisor: Supervisor) -> bool:
 
 
 def welcome(environment: Mapping[str, str], marks: Path) -> None:
-    """Seed the demo tenant once, then say where to click."""
-    base_url = environment["BASE_URL"]
+    """Seed the demo tenant once, then say where to click.
+
+    The first start also prints the link that makes the first administrator of the staff console; the link works once, for
+    15 minutes, and `manage.py staff_link` prints another.
+    """
     lines: list[str] = []
     mark = marks / "seeded"
-    if not mark.exists():
-        try:
-            lines = describe(run_command(["seed_demo"], environment))
+    try:
+        lines += describe(run_command(["seed_demo"], environment))
+        if not mark.exists():
+            lines += describe(run_command(["staff_link", "--json"], environment), label="staff console, once")
             mark.touch()
-        except RunnerError as error:
-            lines = [str(error)]
-    lines += [f"Mail that was sent: {base_url}/dev/inbox", f"StackBE is at {base_url} (Ctrl-C stops everything)"]
+    except RunnerError as error:
+        lines.append(str(error))
+    lines.append(f"StackBE is at {environment['BASE_URL']} (Ctrl-C stops everything)")
     say("\n" + "\n".join(f"  {line}" for line in lines) + "\n")
 
 
-def describe(answer: str) -> list[str]:
-    """What the seed command answered, one JSON object a line, as lines for people."""
+def describe(answer: str, label: str = "") -> list[str]:
+    """What a command answered, one JSON object a line, as lines for people."""
     lines = []
     for line in answer.splitlines():
         try:
@@ -215,8 +219,9 @@ def describe(answer: str) -> list[str]:
         except ValueError:
             lines.append(line)
             continue
-        label = found.pop("label", "")
-        lines.append(": ".join(str(part) for part in (label, *found.values()) if part))
+        name = str(found.pop("label", label)).replace("_", " ")
+        value = found.get("value") or found.get("url") or found.get("curl") or ""
+        lines.append(f"{name + ':':<20} {value}")
     return lines
 
 

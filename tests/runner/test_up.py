@@ -83,9 +83,9 @@ def test_the_web_server_listens_to_this_machine_alone(environment, tmp_path):
 
 
 def test_what_the_seed_answers_becomes_lines_for_people():
-    answer = "\n".join([json.dumps({"label": "Dashboard", "url": "http://localhost:8000/x"}), "plain words"])
+    answer = "\n".join([json.dumps({"label": "api_key", "value": "sbk_test_x"}), "plain words"])
 
-    assert up.describe(answer) == ["Dashboard: http://localhost:8000/x", "plain words"]
+    assert up.describe(answer) == ["api key:             sbk_test_x", "plain words"]
 
 
 def test_a_failing_migration_stops_the_start_and_shows_why(tmp_path, monkeypatch):
