@@ -1,4 +1,4 @@
-"""Background work of billing: the catalogue's way to Stripe."""
+"""Background work of billing: the catalogue's way to Stripe, and Stripe's events' way into our rows."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import logging
 from uuid import UUID
 
 from billing.stripe.catalogue_push import pending_plans, push_plan
-from billing.stripe.errors import StripeNotConnected, StripeRefused
-from billing.stripe.queue import PUSH_APP, PUSH_PLAN, QUEUE
+from billing.stripe.errors import AccountLost, StripeNotConnected, StripeRefused
+from billing.stripe.queue import DEAUTHORIZED, PUSH_APP, PUSH_PLAN, QUEUE, SYNC_OBJECT
 from billing.stripe.scopes import app_scope, connected_scopes
+from billing.stripe.sync import failed, record_deauthorization, sync_object
 from stackbe.kernel.jobs import job, periodic
 from stackbe.kernel.scope import Scope
 from stackbe.kernel.transactions import reading
@@ -31,6 +32,25 @@ def push_catalogue_job(app_id: str) -> None:
     scope = app_scope(app_id, PUSHER)
     if scope is not None:
         _push_pending(scope)
+
+
+@job(SYNC_OBJECT, queue=QUEUE)
+def sync_stripe_object(app_id: str, account_id: str, kind: str, object_id: str, cause: str) -> None:
+    """Fetch what an event told of and follow it. A failure is kept with the event and tried again."""
+    scope = app_scope(app_id, "stripe")
+    if scope is None:
+        return
+    if kind == DEAUTHORIZED:
+        record_deauthorization(scope, account_id, object_id)
+        return
+    try:
+        sync_object(scope, account_id, kind, object_id, cause=cause)
+    except AccountLost as lost:
+        # Nothing of the account can be read any more; what it was is told by its deauthorization.
+        failed(scope, account_id, object_id, lost)
+    except Exception as failure:
+        failed(scope, account_id, object_id, failure)
+        raise
 
 
 @periodic("billing.push_pending", "*/5 * * * *", queue=QUEUE)

@@ -18,15 +18,14 @@ from billing.stripe.connect import connection_of
 from billing.stripe.errors import StripeObjectGone, StripeRefused
 from billing.stripe.gateway import ConnectedAccount, Json
 from billing.stripe.intents import perform, record_intent, settle
+from billing.stripe.translate import mark
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.ids import encode
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
-APP_MARK = "stackbe_app"
 RETIRE, RESTORE = "price.retire", "price.restore"
 
 
@@ -42,16 +41,6 @@ class PlanWork:
     prices: list[tuple[UUID, Json]]
     activity: list[tuple[str, bool]]
     updated_at: Any
-
-
-def mark(scope: Scope, **more: str) -> dict[str, str]:
-    """Return the metadata that says whose an object is."""
-    return {APP_MARK: encode("app", scope.app), **more}
-
-
-def is_ours(scope: Scope, body: Json) -> bool:
-    """Say whether an object carries our app's mark; one without it is left alone."""
-    return (body.get("metadata") or {}).get(APP_MARK) == encode("app", scope.app)
 
 
 def push_plan(scope: Scope, plan_id: UUID) -> None:

@@ -141,10 +141,11 @@ def disconnect(scope: Scope) -> bool:
     return True
 
 
-def account_deauthorized(scope: Scope) -> None:
+def account_deauthorized(scope: Scope, account_id: str) -> None:
     """Record in the open change that the tenant threw us out at Stripe. The account can no longer be asked."""
     require_change()
-    live = StripeConnection.objects.within(scope).locked().filter(status=CONNECTED).first()
+    rows = StripeConnection.objects.within(scope).filter(status=CONNECTED, account_id=account_id)
+    live = rows.locked().first()
     if live is not None:
         _let_go(scope, live, by="stripe")
 

@@ -19,6 +19,8 @@ PUSH_PLAN = "billing.push_plan"
 PUSH_APP = "billing.push_catalogue"
 SYNC_OBJECT = "billing.sync_stripe_object"
 QUEUE = "stripe"
+# The kind of a job that fetches nothing: the account cannot be asked any more.
+DEAUTHORIZED = "deauthorized"
 
 
 def defer_push_plan(scope: Scope, plan_id: UUID) -> None:

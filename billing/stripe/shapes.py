@@ -20,6 +20,7 @@ PATHS = {
     "invoice_payment": "/v1/invoice_payments",
     "charge": "/v1/charges",
     "dispute": "/v1/disputes",
+    "payment_intent": "/v1/payment_intents",
     "event": "/v1/events",
     "billing_portal.session": "/v1/billing_portal/sessions",
 }
@@ -41,9 +42,9 @@ KEPT: dict[str, frozenset[str]] = {
     | {"client_reference_id", "customer", "expires_at", "invoice", "mode", "payment_intent", "payment_status", "status",
        "subscription", "url"},
     "subscription": COMMON
-    | {"billing_cycle_anchor", "cancel_at", "cancel_at_period_end", "canceled_at", "collection_method", "currency",
-       "customer", "ended_at", "items", "latest_invoice", "pause_collection", "pending_update", "schedule",
-       "start_date", "status", "trial_end", "trial_settings", "trial_start"},
+    | {"billing_cycle_anchor", "cancel_at", "cancel_at_period_end", "canceled_at", "cancellation_details",
+       "collection_method", "currency", "customer", "ended_at", "items", "latest_invoice", "pause_collection",
+       "pending_update", "schedule", "start_date", "status", "trial_end", "trial_settings", "trial_start"},
     "subscription_item": COMMON | {"current_period_end", "current_period_start", "price", "quantity", "subscription"},
     "invoice": COMMON
     | {"amount_due", "amount_paid", "amount_remaining", "attempt_count", "attempted", "billing_reason", "currency",
@@ -54,6 +55,7 @@ KEPT: dict[str, frozenset[str]] = {
     | {"amount", "amount_refunded", "created", "currency", "disputed", "livemode", "payment_intent", "refunded",
        "status"},
     "dispute": ALWAYS | {"amount", "charge", "created", "currency", "livemode", "payment_intent", "status"},
+    "payment_intent": ALWAYS | {"amount", "created", "currency", "livemode", "status"},
     "event": ALWAYS | {"account", "created", "data", "livemode", "type"},
     "billing_portal.session": ALWAYS | {"created", "livemode", "url"},
     "list": frozenset({"object", "data", "has_more"}),
@@ -73,9 +75,11 @@ def keep(body: Any) -> Any:
         return _event(body)
     allowed = KEPT.get(kind, ALWAYS)
     kept = {name: keep(value) for name, value in body.items() if name in allowed}
-    if kind == "subscription":
+    if kind in {"subscription", "customer"}:
         # That there is something to charge, not what it is: a trial without it ends in cancellation.
-        kept["has_payment_method"] = bool(body.get("default_payment_method") or body.get("default_source"))
+        settings = body.get("invoice_settings") or {}
+        names = ("default_payment_method", "default_source")
+        kept["has_payment_method"] = any(holder.get(name) for holder in (body, settings) for name in names)
     return kept
 
 

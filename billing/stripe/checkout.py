@@ -1,0 +1,356 @@
+"""Sending a customer to Stripe's checkout page, and knowing what came of it.
+
+A page lives for a day, so two open ones would charge twice: a new one supersedes the older, which is
+expired at Stripe before the new one is made, and who has a running subscription gets none. The order of
+things is always: decide and record (one change), call Stripe (none open), record the outcome (the next).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.db.models import Q
+
+from accounts.errors import CustomerNotFound
+from accounts.models import Customer, Organization, OrganizationMember
+from accounts.services.customers import find_customer, get_or_create_customer
+from billing.errors import AlreadySubscribed, PlanArchived, PlanNotFound
+from billing.models import Checkout, Plan, PlanVersion, Price, StripeCustomer, Subscription
+from billing.stripe.catalogue_push import push_plan
+from billing.stripe.connect import connection_of
+from billing.stripe.errors import (
+    CheckoutReplaced,
+    PlanNotForSale,
+    StripeNotConnected,
+    StripeRefused,
+    StripeUnavailable,
+)
+from billing.stripe.gateway import ConnectedAccount, Intent, Json
+from billing.stripe.intents import perform, record_intent, settle
+from billing.stripe.sync import sync_object
+from billing.stripe.translate import mark
+from stackbe.kernel.audit import audit
+from stackbe.kernel.clock import now
+from stackbe.kernel.errors import NotFound, ValidationFailed
+from stackbe.kernel.ids import encode
+from stackbe.kernel.tenancy import owned_by
+from stackbe.kernel.transactions import change, reading, require_change
+
+if TYPE_CHECKING:
+    from stackbe.kernel.scope import Scope
+
+PAGE_LIVES = timedelta(hours=23)
+RETURN_SECONDS = 2.0
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+STANDING = (Checkout.Status.CREATING, Checkout.Status.OPEN)
+OVER = (Subscription.Status.CANCELED, Subscription.Status.INCOMPLETE)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What was decided in the first change and is carried through the calls."""
+
+    checkout_id: UUID
+    account: ConnectedAccount
+    customer_id: UUID
+    plan_id: UUID
+    price_id: UUID
+    intent: Intent
+    older: list[str]
+
+
+def open_checkout(scope: Scope, asked: dict[str, Any], claim_id: UUID | None = None) -> dict[str, str]:
+    """Return `{id, url}` of a Stripe-hosted page where the customer buys the plan.
+
+    A repeated call with the same Idempotency-Key (`claim_id`) that follows a cut-off one gets the page
+    that was being made. Raises `CustomerNotFound`, `PlanNotFound`, `PlanNotForSale`, `AlreadySubscribed`,
+    `StripeNotConnected`, `StripeUnavailable`, `StripeRefused`, `CheckoutReplaced`.
+    """
+    with change(scope):
+        opening = _decide(scope, asked, claim_id)
+    for session_id in opening.older:
+        _expire(scope, opening.account, session_id)
+    price = _price_at_stripe(scope, opening)
+    stripe_customer_id = _customer_at_stripe(scope, opening)
+    params = _session_params(scope, opening, price, stripe_customer_id)
+    try:
+        made = perform(
+            scope, opening.intent, lambda: opening.account.create("checkout.session", params, intent=opening.intent)
+        )
+    except StripeRefused:
+        with change(scope):
+            rows = Checkout.objects.within(scope).filter(pk=opening.checkout_id, status=Checkout.Status.CREATING)
+            rows.update(status=Checkout.Status.FAILED)
+        raise
+    if not _record(scope, opening, made):
+        _expire(scope, opening.account, made["id"])
+        raise CheckoutReplaced
+    return {"id": made["id"], "url": made["url"]}
+
+
+def settle_open_checkouts(scope: Scope, customer_id: UUID) -> None:
+    """Ask Stripe how a customer's open checkouts went, with no transaction open and within 2 seconds.
+
+    So who returns from the page before the webhook has come gets a true answer. Where Stripe does not
+    answer in time our own rows do.
+    """
+    with reading(scope):
+        rows = Checkout.objects.within(scope).filter(customer_id=customer_id, status=Checkout.Status.OPEN)
+        found = list(rows.exclude(stripe_session_id="").values_list("account_id", "stripe_session_id"))
+    for account_id, session_id in found:
+        with suppress(StripeUnavailable, StripeRefused, StripeNotConnected):
+            sync_object(
+                scope, account_id, "checkout.session", session_id,
+                cause=f"stripe:{session_id}", patience_seconds=RETURN_SECONDS / 2,
+            )  # fmt: skip
+
+
+def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Opening:
+    _check_urls(scope, asked)
+    customer = _customer(scope, asked)
+    Customer.objects.within(scope).locked().get(pk=customer.pk)  # Two checkouts of one customer take turns here.
+    plan, version, price = _offer(scope, asked["plan_id"])
+    account = ConnectedAccount(connection_of(scope).account_id)
+    organization_id = _organization(scope, asked.get("organization_id"), customer)
+    _refuse_second(scope, customer, organization_id, plan)
+    intent = record_intent(scope, "checkout.create", f"{customer.pk}:{plan.pk}", account.id, claim_id=claim_id)
+    resumed = Checkout.objects.within(scope).filter(intent_id=intent.id).first()
+    if resumed is not None and resumed.status not in STANDING:
+        raise CheckoutReplaced
+    older = _supersede(scope, customer, plan, price, keep=resumed)
+    checkout = resumed or Checkout(
+        **owned_by(scope),
+        customer=customer,
+        organization_id=organization_id,
+        plan=plan,
+        plan_version=version,
+        price=price,
+        quantity=asked.get("quantity") or 1,
+        trial_days=_trial_days(scope, asked, customer, version),
+        coupon_code=asked.get("coupon_code") or "",
+        success_url=asked["success_url"],
+        cancel_url=asked["cancel_url"],
+        account_id=account.id,
+        intent_id=intent.id,
+        expires_at=now(scope) + PAGE_LIVES,
+        created_at=now(scope),
+    )
+    if resumed is None:
+        checkout.save(force_insert=True)
+        audit(scope, "checkout.started", plan.public_id, subject_id=customer.pk)
+    return Opening(checkout.pk, account, customer.pk, plan.pk, price.pk, intent, older)
+
+
+def _check_urls(scope: Scope, asked: dict[str, Any]) -> None:
+    """Refuse a way back over plain http, except to a developer's own machine from a test app."""
+    wrong = {}
+    for name, spoken in (("success_url", "successUrl"), ("cancel_url", "cancelUrl")):
+        parts = urlsplit(asked[name])
+        local = parts.hostname in LOOPBACK and scope.environment == "test"
+        if parts.scheme != "https" and not local:
+            wrong[spoken] = ["Must be https. Test apps may also use http on localhost."]
+    if wrong:
+        raise ValidationFailed(fields=wrong)
+
+
+def _customer(scope: Scope, asked: dict[str, Any]) -> Customer:
+    """Return the customer that the request names; one given by e-mail alone is made if need be."""
+    given = asked.get("customer")
+    named = [name for name in ("customer_id", "email", "customer") if asked.get(name) is not None]
+    if len(named) != 1:
+        raise ValidationFailed(fields={"customerId": ["Give exactly one of customerId, email and customer."]})
+    if asked.get("customer_id") is not None:
+        return find_customer(scope, public_id=asked["customer_id"])
+    if isinstance(given, str) and "@" not in given:
+        return find_customer(scope, public_id=given)
+    details: dict[str, Any] = {"email": asked.get("email") or given}
+    if isinstance(given, dict):
+        if given.get("id"):
+            return find_customer(scope, public_id=given["id"])
+        details = {name: value for name, value in given.items() if value is not None and name != "id"}
+    if not details.get("email"):
+        raise CustomerNotFound
+    found, _ = get_or_create_customer(scope, **details)
+    return found
+
+
+def _offer(scope: Scope, plan_id: str) -> tuple[Plan, PlanVersion, Price]:
+    plan = Plan.objects.within(scope).select_related("product").fetch(plan_id, PlanNotFound)
+    if not plan.active:
+        raise PlanArchived
+    version = PlanVersion.objects.within(scope).get(plan=plan, number=plan.version)
+    prices = Price.objects.within(scope).filter(plan_version=version, replaced_at__isnull=True)
+    price = prices.order_by("position").first()
+    if price is None or price.free:
+        raise PlanNotForSale
+    return plan, version, price
+
+
+def _organization(scope: Scope, public_id: str | None, customer: Customer) -> UUID | None:
+    """Return the organization that buys; the customer must be one of its members."""
+    if public_id is None:
+        return None
+    found = Organization.objects.within(scope).fetch(public_id)
+    members = OrganizationMember.objects.within(scope).filter(organization=found, customer=customer)
+    if not members.exists():
+        raise NotFound("No such organization.")
+    return found.pk
+
+
+def _refuse_second(scope: Scope, customer: Customer, organization_id: UUID | None, plan: Plan) -> None:
+    # A free plan that Stripe does not know gives way to a paid one.
+    rows = Subscription.objects.within(scope).exclude(status__in=OVER).exclude(stripe_subscription_id="")
+    owner = Q(organization_id=organization_id) if organization_id else Q(customer=customer, organization_id=None)
+    if not plan.allows_another and rows.filter(owner).exists():
+        raise AlreadySubscribed
+
+
+def _supersede(scope: Scope, customer: Customer, plan: Plan, price: Price, *, keep: Checkout | None) -> list[str]:
+    """Put the customer's other open pages aside; return those that Stripe must be told to expire.
+
+    A page stays `superseded` until Stripe has expired it, so that a call that failed is made up for. Two
+    subscriptions are never wanted at once, so the pages of other plans go as well; of a one-time purchase
+    only those of the same plan do.
+    """
+    rows = Checkout.objects.within(scope).filter(
+        customer=customer, status__in=[*STANDING, Checkout.Status.SUPERSEDED], expires_at__gt=now(scope)
+    )
+    if price.interval == Price.Interval.ONE_TIME:
+        rows = rows.filter(plan=plan)
+    else:
+        rows = rows.exclude(price__interval=Price.Interval.ONE_TIME)
+    if keep is not None:
+        rows = rows.exclude(pk=keep.pk)
+    older = list(rows.locked())
+    rows.filter(pk__in=[each.pk for each in older]).update(status=Checkout.Status.SUPERSEDED)
+    return [each.stripe_session_id for each in older if each.stripe_session_id]
+
+
+def _trial_days(scope: Scope, asked: dict[str, Any], customer: Customer, version: PlanVersion) -> int:
+    """Return the trial's length: what the caller says, else the plan's for who never had a trial."""
+    if asked.get("trial_days") is not None:
+        return int(asked["trial_days"])
+    had = Subscription.objects.within(scope).filter(customer=customer, trial_start__isnull=False)
+    return 0 if had.exists() else version.trial_days
+
+
+def _expire(scope: Scope, account: ConnectedAccount, session_id: str) -> None:
+    """Close a page at Stripe. One that was paid meanwhile is recorded, and no second one is made."""
+    with change(scope):
+        intent = record_intent(scope, "checkout.expire", session_id, account.id, once=True)
+    try:
+        perform(
+            scope, intent,
+            lambda: account.update("checkout.session", session_id, {}, intent=intent, action="expire"),
+        )  # fmt: skip
+    except StripeRefused:
+        paid = account.fetch("checkout.session", session_id).get("status") == "complete"
+        sync_object(scope, account.id, "checkout.session", session_id, cause=f"stripe:{session_id}")
+        if paid:
+            raise AlreadySubscribed from None
+        return
+    with change(scope):
+        settle(scope, intent, session_id)
+        rows = Checkout.objects.within(scope).filter(account_id=account.id, stripe_session_id=session_id)
+        rows.filter(status=Checkout.Status.SUPERSEDED).update(status=Checkout.Status.EXPIRED)
+
+
+def _price_at_stripe(scope: Scope, opening: Opening) -> Price:
+    """Return the price once Stripe knows it: pushed here and now if the worker has not got to it."""
+    with reading(scope):
+        price = Price.objects.within(scope).get(pk=opening.price_id)
+    if price.stripe_price_id and price.stripe_account == opening.account.id:
+        return price
+    push_plan(scope, opening.plan_id)
+    with reading(scope):
+        return Price.objects.within(scope).get(pk=opening.price_id)
+
+
+def _customer_at_stripe(scope: Scope, opening: Opening) -> str:
+    account = opening.account
+    with change(scope):
+        known = _stripe_customer(scope, opening)
+        if known is not None:
+            return known.stripe_customer_id
+        customer = Customer.objects.within(scope).get(pk=opening.customer_id)
+        params: Json = {"email": customer.email, "metadata": mark(scope, stackbe_customer=customer.public_id)}
+        if customer.name:
+            params["name"] = customer.name
+        intent = record_intent(scope, "customer.create", customer.pk, account.id, once=True)
+    made = perform(scope, intent, lambda: account.create("customer", params, intent=intent))
+    with change(scope):
+        settle(scope, intent, made["id"])
+        link = StripeCustomer(
+            **owned_by(scope), customer_id=opening.customer_id, account_id=account.id, stripe_customer_id=made["id"]
+        )
+        StripeCustomer.unscoped.bulk_create([link], ignore_conflicts=True)
+        known = _stripe_customer(scope, opening)
+    return known.stripe_customer_id if known else str(made["id"])
+
+
+def _stripe_customer(scope: Scope, opening: Opening) -> StripeCustomer | None:
+    require_change()
+    rows = StripeCustomer.objects.within(scope).filter(account_id=opening.account.id)
+    return rows.filter(customer_id=opening.customer_id).first()
+
+
+def _session_params(scope: Scope, opening: Opening, price: Price, stripe_customer_id: str) -> Json:
+    """Return what Stripe is asked for. It depends on recorded rows alone, so that a repeat is the same request."""
+    with reading(scope):
+        checkout = Checkout.objects.within(scope).select_related("plan", "plan_version").get(pk=opening.checkout_id)
+    marks = mark(
+        scope,
+        stackbe_checkout=checkout.public_id,
+        stackbe_customer=encode("cust", checkout.customer_id),
+        stackbe_plan=checkout.plan.public_id,
+    )
+    if checkout.organization_id:
+        marks["stackbe_organization"] = encode("org", checkout.organization_id)
+    params: Json = {
+        "customer": stripe_customer_id,
+        "client_reference_id": checkout.public_id,
+        "line_items": [{"price": price.stripe_price_id, "quantity": checkout.quantity}],
+        "success_url": checkout.success_url,
+        "cancel_url": checkout.cancel_url,
+        "expires_at": int(checkout.expires_at.timestamp()),
+        "metadata": marks,
+    }
+    if checkout.coupon_code:
+        params["discounts"] = [_discount(opening.account, checkout.coupon_code)]
+    if price.interval == Price.Interval.ONE_TIME:
+        return params | {"mode": "payment", "payment_intent_data": {"metadata": marks}}
+    data: Json = {"metadata": marks}
+    if checkout.trial_days:
+        data["trial_period_days"] = checkout.trial_days
+        if not checkout.plan_version.trial_requires_card:
+            params["payment_method_collection"] = "if_required"
+            data["trial_settings"] = {"end_behavior": {"missing_payment_method": "cancel"}}
+    return params | {"mode": "subscription", "subscription_data": data}
+
+
+def _discount(account: ConnectedAccount, code: str) -> Json:
+    """Return the discount that a code stands for: a promotion code's, else a coupon's own id."""
+    for found in account.list("promotion_code", {"code": code, "active": True}, most=1):
+        return {"promotion_code": found["id"]}
+    try:
+        return {"coupon": account.fetch("coupon", code)["id"]}
+    except StripeRefused:
+        raise ValidationFailed(fields={"couponCode": ["No such coupon."]}) from None
+
+
+def _record(scope: Scope, opening: Opening, made: Json) -> bool:
+    """Record the page that Stripe made; say False when another checkout took this one's place meanwhile."""
+    with change(scope):
+        settle(scope, opening.intent, made["id"])
+        checkout = Checkout.objects.within(scope).locked().get(pk=opening.checkout_id)
+        checkout.stripe_session_id = made["id"]
+        stands = checkout.status in STANDING
+        if stands:
+            checkout.status = Checkout.Status.OPEN
+        checkout.save(update_fields=["stripe_session_id", "status"])
+    return stands

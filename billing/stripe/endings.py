@@ -1,0 +1,124 @@
+"""Ending a subscription, and taking the end back: decide, ask Stripe, then follow what Stripe says.
+
+The row is never written from the request: it follows the subscription as Stripe shows it afterwards, so
+a cancellation here and one in Stripe's portal leave the same trace. Subscriptions that Stripe does not
+know (free plans) take their step at once.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from billing.models import Subscription
+from billing.services.subscriptions import (
+    decide_cancel,
+    decide_reactivation,
+    live_stripe_subscriptions,
+    take_step,
+)
+from billing.stripe.errors import AccountLost, StripeObjectGone, StripeUnavailable
+from billing.stripe.gateway import ConnectedAccount, Intent, Json
+from billing.stripe.intents import perform, record_intent, settle
+from billing.stripe.sync import WAIT_SECONDS, WAITS, sync_object
+from stackbe.kernel.audit import audit
+from stackbe.kernel.transactions import change
+
+if TYPE_CHECKING:
+    from stackbe.kernel.scope import Scope
+
+END_NOW, END_LATER, KEEP = "subscription.end", "subscription.cancel", "subscription.keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was decided for one subscription, carried out of the change in which it was."""
+
+    kind: str
+    intent: Intent
+    account: ConnectedAccount
+    stripe_id: str
+    params: Json
+
+    def ask(self) -> Json:
+        """Tell Stripe."""
+        if self.kind == END_NOW:
+            return self.account.delete("subscription", self.stripe_id, self.params, intent=self.intent)
+        return self.account.update("subscription", self.stripe_id, self.params, intent=self.intent)
+
+
+def cancel_subscription(
+    scope: Scope, subscription_id: str, *, immediately: bool = False, reason: str = "", claim_id: UUID | None = None
+) -> UUID:
+    """Stop a subscription renewing, or end it now; return its row's id.
+
+    The customer keeps what was paid for unless `immediately`. Cancelling twice is harmless and makes one
+    event. Raises `SubscriptionNotFound`, `StripeUnavailable` (nothing was changed here) and `StripeRefused`.
+    """
+    with change(scope):
+        row, step = decide_cancel(scope, subscription_id, immediately=immediately)
+        if step is None:
+            return row.pk
+        if not row.stripe_subscription_id:
+            return take_step(scope, row, step, reason=reason).pk
+        now = step.after.status == Subscription.Status.CANCELED
+        params: Json = {} if now else {"cancel_at_period_end": True}
+        if reason:
+            params["cancellation_details"] = {"comment": reason}
+        wish = _wish(scope, row, END_NOW if now else END_LATER, params, claim_id)
+    _carry_out(scope, wish)
+    return row.pk
+
+
+def reactivate_subscription(scope: Scope, subscription_id: str, *, claim_id: UUID | None = None) -> UUID:
+    """Take back an end that has not come yet; return the row's id. Harmless where none is set.
+
+    Raises `IllegalTransition` once the subscription is over, and as `cancel_subscription` does.
+    """
+    with change(scope):
+        row, step = decide_reactivation(scope, subscription_id)
+        if step is None:
+            return row.pk
+        if not row.stripe_subscription_id:
+            return take_step(scope, row, step).pk
+        params: Json = {"cancel_at_period_end": False} if row.cancel_at_period_end else {"cancel_at": ""}
+        wish = _wish(scope, row, KEEP, params, claim_id)
+    _carry_out(scope, wish)
+    return row.pk
+
+
+def end_for_erasure(scope: Scope, customer_id: UUID) -> None:
+    """Cancel at Stripe, now, what a customer who is being erased still pays for. Repeating it is harmless."""
+    with change(scope):
+        wishes = [
+            Wish(END_NOW, record_intent(scope, END_NOW, stripe_id, account), ConnectedAccount(account), stripe_id, {})
+            for account, stripe_id in live_stripe_subscriptions(scope, customer_id)
+        ]
+    for wish in wishes:
+        try:
+            _carry_out(scope, wish)
+        except (StripeObjectGone, AccountLost):
+            continue  # Nothing is charged where nothing is, and what is not ours to end is the tenant's.
+
+
+def _wish(scope: Scope, row: Subscription, kind: str, params: Json, claim_id: UUID | None) -> Wish:
+    account = row.stripe_account
+    intent = record_intent(scope, kind, row.stripe_subscription_id, account, claim_id=claim_id)
+    audit(scope, f"{kind}_requested", row.public_id, subject_id=row.customer_id)
+    return Wish(kind, intent, ConnectedAccount(account), row.stripe_subscription_id, params)
+
+
+def _carry_out(scope: Scope, wish: Wish) -> None:
+    """Ask Stripe, then follow what it shows. What we then cannot read, the event that comes will tell."""
+    perform(scope, wish.intent, wish.ask)
+    with change(scope):
+        settle(scope, wish.intent, wish.stripe_id)
+    for _ in range(WAITS):
+        try:
+            if sync_object(scope, wish.account.id, "subscription", wish.stripe_id, cause=scope.actor):
+                return
+        except StripeUnavailable:
+            return
+        time.sleep(WAIT_SECONDS)

@@ -1,0 +1,225 @@
+"""From Stripe's objects to our rows: lease, fetch, record.
+
+What an event said is never read: it only names an object, which is fetched as it is now. So copies,
+orders and gaps in the stream of events do not matter, and the same function serves the inbox, the
+customer who returns from a checkout, a cancellation and the sweep.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from billing.models import Checkout, StripeConnection, StripeEvent, Subscription
+from billing.services.invoices import record_invoice
+from billing.services.subscriptions import apply_stripe_subscription
+from billing.stripe import translate
+from billing.stripe.connect import account_deauthorized, apply_health
+from billing.stripe.errors import StripeObjectGone
+from billing.stripe.gateway import ConnectedAccount, Json
+from billing.stripe.lease import LeaseLost, take_lease
+from billing.stripe.shapes import reference
+from stackbe.kernel.clock import now, wall_clock
+from stackbe.kernel.transactions import change, require_change
+
+if TYPE_CHECKING:
+    from stackbe.kernel.scope import Scope
+
+log = logging.getLogger("stackbe.stripe")
+# How long, and how often, one waits for somebody else to record a subscription.
+WAITS, WAIT_SECONDS = 20, 0.05
+
+
+def sync_object(
+    scope: Scope, account_id: str, kind: str, object_id: str, *, cause: str, patience_seconds: float | None = None
+) -> bool:
+    """Fetch a Stripe object and make our rows follow it; False when somebody else is at it and will.
+
+    Objects that are not this app's are left alone. Raises `StripeUnavailable` and the like to be tried
+    again; the events that told of the object stay unprocessed until then.
+    """
+    account = ConnectedAccount(account_id, patience_seconds)
+    if kind in {"charge", "dispute"}:
+        invoice_id = _invoice_of(account, kind, object_id)
+        if invoice_id:
+            sync_object(scope, account_id, "invoice", invoice_id, cause=cause, patience_seconds=patience_seconds)
+        with change(scope):
+            _events_done(scope, account_id, object_id, wall_clock(), ignored=not invoice_id)
+        return True
+    lease = take_lease(scope, account_id, object_id)
+    if lease is None:
+        return False
+    again = True
+    try:
+        while again:
+            began = wall_clock()
+            body = _fetch(account, kind, object_id)
+            if body is not None and (subscription_id := _subscription_of(kind, body)):
+                _sync_first(scope, account, subscription_id, cause)
+            with change(scope):
+                lease.check()
+                ours = body is None or RECORD[kind](scope, account_id, body, cause, began)
+                _events_done(scope, account_id, object_id, began, ignored=not ours)
+                again = lease.finish()
+    except BaseException:
+        lease.give_up()
+        raise
+    return True
+
+
+def record_deauthorization(scope: Scope, account_id: str, object_id: str) -> None:
+    """Follow a disconnection on Stripe's side, on the event's type and account alone."""
+    with change(scope):
+        account_deauthorized(scope, account_id)
+        _events_done(scope, account_id, object_id, wall_clock(), ignored=False)
+
+
+def failed(scope: Scope, account_id: str, object_id: str, failure: Exception) -> None:
+    """Keep with the events of an object that they could not be processed: a class and Stripe's code, no more."""
+    with change(scope):
+        for event in StripeEvent.objects.within(scope).locked().filter(
+            account_id=account_id, object_id=object_id, state=StripeEvent.State.RECEIVED
+        ):
+            event.attempts += 1
+            event.error_class = type(failure).__name__[:80]
+            event.error_code = str(getattr(failure, "stripe_code", "") or getattr(failure, "code", ""))[:80]
+            event.save(update_fields=["attempts", "error_class", "error_code"])
+
+
+def _fetch(account: ConnectedAccount, kind: str, object_id: str) -> Json | None:
+    """Return the object, None when Stripe has it no more."""
+    if kind == "account":
+        return account.account()
+    try:
+        body = account.fetch(kind, object_id)
+    except StripeObjectGone:
+        return None
+    if body.get("deleted"):
+        return None
+    if kind == "invoice":
+        _add_payments(account, body)
+    if kind == "subscription" and body["status"] == "trialing" and not body["has_payment_method"]:
+        customer = account.fetch("customer", reference(body["customer"]))
+        body["has_payment_method"] = bool(customer.get("has_payment_method"))
+    return body
+
+
+def _add_payments(account: ConnectedAccount, invoice: Json) -> None:
+    """Add what an invoice does not say itself: refunds and disputes, and whether the bank waits for the customer."""
+    tried = invoice.get("status") == "open" and invoice.get("attempted")
+    if not invoice.get("amount_paid") and not tried:
+        return
+    payments = account.list("invoice_payment", {"invoice": invoice["id"]}, most=20)
+    intents = [reference((paid.get("payment") or {}).get("payment_intent")) for paid in payments]
+    if tried:
+        statuses = [account.fetch("payment_intent", each)["status"] for each in intents if each]
+        invoice["action_required"] = "requires_action" in statuses
+        return
+    invoice["charges"] = [
+        charge for each in intents if each for charge in account.list("charge", {"payment_intent": each}, most=20)
+    ]
+
+
+def _invoice_of(account: ConnectedAccount, kind: str, object_id: str) -> str:
+    """Return the invoice that a charge or a disputed charge paid; empty when it paid none."""
+    try:
+        body = account.fetch(kind, object_id)
+    except StripeObjectGone:
+        return ""
+    intent_id = reference(body.get("payment_intent"))
+    if not intent_id:
+        return ""
+    asked = {"payment": {"type": "payment_intent", "payment_intent": intent_id}}
+    for paid in account.list("invoice_payment", asked, most=1):
+        return reference(paid.get("invoice"))
+    return ""
+
+
+def _subscription_of(kind: str, body: Json) -> str:
+    """Return the subscription that must be recorded before a checkout or an invoice is; empty for none."""
+    if kind == "checkout.session":
+        return reference(body.get("subscription"))
+    return translate.subscription_of_invoice(body) if kind == "invoice" else ""
+
+
+def _sync_first(scope: Scope, account: ConnectedAccount, subscription_id: str, cause: str) -> None:
+    """Record a subscription that something else hangs on, or wait a moment for who is at it."""
+    for _ in range(WAITS):
+        if sync_object(
+            scope, account.id, "subscription", subscription_id, cause=cause, patience_seconds=account.patience_seconds
+        ):
+            return
+        time.sleep(WAIT_SECONDS)
+    raise LeaseLost(subscription_id)
+
+
+def _record_checkout(scope: Scope, account_id: str, body: Json, cause: str, began: datetime) -> bool:
+    rows = Checkout.objects.within(scope).filter(account_id=account_id, stripe_session_id=body["id"])
+    checkout = rows.locked().first()
+    if checkout is None:
+        return False
+    if body.get("status") == "complete" and checkout.status != Checkout.Status.COMPLETE:
+        checkout.status = Checkout.Status.COMPLETE
+        checkout.completed_at = now(scope)
+    elif body.get("status") == "expired" and checkout.status != Checkout.Status.COMPLETE:
+        checkout.status = Checkout.Status.EXPIRED
+    checkout.save(update_fields=["status", "completed_at"])
+    return True
+
+
+def _record_subscription(scope: Scope, account_id: str, body: Json, cause: str, began: datetime) -> bool:
+    known = Subscription.objects.within(scope).filter(
+        stripe_account=account_id, stripe_subscription_id=body["id"]
+    )
+    if not translate.is_ours(scope, body) and not known.exists():
+        return False
+    apply_stripe_subscription(scope, translate.subscription_facts(account_id, body, began), cause)
+    return True
+
+
+def _record_invoice(scope: Scope, account_id: str, body: Json, cause: str, began: datetime) -> bool:
+    told = translate.invoice_facts(account_id, body, began)
+    known = Subscription.objects.within(scope).filter(
+        stripe_account=account_id, stripe_subscription_id=told.stripe_subscription_id
+    )
+    if not translate.is_ours(scope, body) and not known.exists():
+        return False
+    record_invoice(scope, told, cause)
+    return True
+
+
+def _record_account(scope: Scope, account_id: str, body: Json, cause: str, began: datetime) -> bool:
+    rows = StripeConnection.objects.within(scope).filter(account_id=account_id)
+    live = rows.filter(status=StripeConnection.Status.CONNECTED).locked().first()
+    if live is not None:
+        apply_health(live, body)
+        live.save()
+    return live is not None
+
+
+def _record_nothing(scope: Scope, account_id: str, body: Json, cause: str, began: datetime) -> bool:
+    """Products and prices are ours to say; what Stripe says of them is for the mirror and the drift view."""
+    return translate.is_ours(scope, body)
+
+
+RECORD: dict[str, Callable[[Scope, str, Json, str, datetime], bool]] = {
+    "checkout.session": _record_checkout,
+    "subscription": _record_subscription,
+    "invoice": _record_invoice,
+    "account": _record_account,
+    "product": _record_nothing,
+    "price": _record_nothing,
+}
+
+
+def _events_done(scope: Scope, account_id: str, object_id: str, began: datetime, *, ignored: bool) -> None:
+    """Mark the events that had come when the fetch began: it showed all that they could tell."""
+    require_change()
+    rows = StripeEvent.objects.within(scope).filter(
+        account_id=account_id, object_id=object_id, state=StripeEvent.State.RECEIVED, received_at__lte=began
+    )
+    state = StripeEvent.State.IGNORED if ignored else StripeEvent.State.DONE
+    rows.update(state=state, processed_at=wall_clock(), error_class="", error_code="")
