@@ -1,7 +1,7 @@
 """What an app may be told about how it works: names, defaults, and the rules for its URLs.
 
-Settings are stored as they are spoken, in camelCase, and only those that were set; what is absent
-has its default here, so that a default can change without touching a row.
+Settings are stored in snake_case, and only those that were set; what is absent has its default
+here, so that a default can change without touching a row. The API speaks them in camelCase.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class AppSettings:
     def of(cls, stored: Mapping[str, Any]) -> AppSettings:
         """Return what an app's stored settings come to."""
         given: dict[str, Any] = {}
-        for name, spoken in SPOKEN.items():
-            if spoken in stored:
-                value = stored[spoken]
+        for name in SPOKEN:
+            if name in stored:
+                value = stored[name]
                 given[name] = tuple(value) if isinstance(value, list) else value
         return cls(**given)
 
@@ -62,16 +62,15 @@ SPOKEN = {field.name: camel(field.name) for field in fields(AppSettings)}
 
 
 def merged(stored: Mapping[str, Any], given: Mapping[str, Any], environment: str) -> dict[str, Any]:
-    """Return the settings to store: those that were, overlaid with what is given in snake_case.
+    """Return the settings to store: those that were, overlaid with what is given.
 
     Raises `ValidationFailed` for a URL that the app's environment does not allow.
     """
     refuse_unsafe_urls(given, environment)
-    spoken = {
-        SPOKEN[name]: list(value) if isinstance(value, tuple) else value
-        for name, value in given.items()
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in given.items()
     }
-    return {**stored, **spoken}
+    return {**stored, **plain}
 
 
 def first_settings(environment: str) -> dict[str, Any]:

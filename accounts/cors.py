@@ -1,7 +1,84 @@
-"""CORS by app."""
+"""Which browser pages may read the API's answers: those whose origin the app registers.
+
+A preflight carries no credential. Under /v1/apps/:appId it is judged by that app's origins;
+elsewhere it passes if any app registers the origin, and the answer itself may be read only if the
+credential's own app does. Nothing here rests on cookies, so credentials are never allowed and `*`
+is never said.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from corsheaders.middleware import CorsMiddleware
+from django.db import DatabaseError
+from django.http import HttpResponse
+
+from accounts.app_settings import origin_of
+from accounts.lookups import known_app, origin_registered
+from stackbe.kernel import http, ids, limits
+from stackbe.kernel.api import plain_error
+from stackbe.kernel.errors import RateLimited
+from stackbe.kernel.scope import Scope
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+log = logging.getLogger("stackbe.cors")
+APP_PATH = re.compile(r"/v1/apps/([^/]+)")
+PREFLIGHTS_PER_MINUTE = 300
 
 
 class AppCors(CorsMiddleware):
     """django-cors-headers, its origins taken from the apps' settings."""
+
+    def is_enabled(self, request: HttpRequest) -> bool:
+        """Say whether the path is the API's; pages are never read from elsewhere."""
+        return request.path_info.startswith("/v1/")
+
+    def check_preflight(self, request: HttpRequest) -> HttpResponseBase | None:
+        """Answer a preflight, or None for any other request."""
+        if super().check_preflight(request) is None:
+            return None
+        caller = http.network_of(http.client_address(request))
+        allowance = limits.take(f"preflight:{caller}", PREFLIGHTS_PER_MINUTE)
+        if not allowance.ok:
+            return plain_error(RateLimited(retry_after_seconds=allowance.retry_after_seconds))
+        return HttpResponse(status=204)
+
+    def check_signal(self, request: HttpRequest) -> bool:
+        """Say whether the request's origin may read the answer.
+
+        This is where the package asks for what its lists of settings do not hold.
+        """
+        origin = request.headers.get("Origin", "")
+        if origin_of(origin) is None:
+            return False
+        try:
+            return _may_read(request, origin)
+        except DatabaseError as failure:
+            log.warning("origin not judged", extra={"failure": type(failure).__name__})
+            return False
+
+
+def _may_read(request: HttpRequest, origin: str) -> bool:
+    preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+    scope = getattr(request, "auth", None)
+    if isinstance(scope, Scope):
+        return scope.app_id is not None and _registers(scope.app_id, origin)
+    named = APP_PATH.match(request.path_info)
+    if named is None:
+        return preflight and origin_registered(origin)
+    try:
+        return _registers(ids.decode("app", named[1]), origin)
+    except ids.MalformedId:
+        return False
+
+
+def _registers(app_id: UUID, origin: str) -> bool:
+    app = known_app(app_id)
+    return app is not None and not app.closed and origin in app.settings.allowed_origins

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from django.urls import path
 
 from accounts.pages import developers
-from accounts.views import apps, customers, me
-from stackbe.kernel.routes import KEYS, SESSIONS, TENANT_KEYS, may, route
+from accounts.views import apps, customers, me, tenants
+from stackbe.kernel.routes import KEYS, PUBLIC, SESSIONS, TENANT_KEYS, Limit, may, route
 from stackbe.kernel.scope import Role
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ READ, WRITE = may("customers:read"), may("customers:write")
 CUSTOMER = "customers/<str:customer_id>"
 
 ROUTES = [
+    route("tenants", tenants.Tenants, "tenants", POST=may(credentials=PUBLIC, limit=Limit.SIGNUP)),
     route("me", me.Me, "me", GET=may(credentials=KEYS | SESSIONS)),
     route("apps", apps.Apps, "apps", GET=may(), POST=may("apps:write", credentials=TENANT_KEYS)),
     route(

@@ -256,6 +256,11 @@ ADDRESS_LIMITS = {
 }
 FAILED_CREDENTIALS_PER_MINUTE = env.int("LIMIT_FAILED_CREDENTIALS_PER_MINUTE", default=20)
 CORS_ALLOWED_ORIGINS: list[str] = []
+CORS_ALLOW_HEADERS = ("authorization", "content-type", "idempotency-key", "x-request-id")
+CORS_EXPOSE_HEADERS = (
+    "x-request-id", "idempotency-replayed", "retry-after", "ratelimit", "ratelimit-policy",
+    "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
+)
 
 # django-ratelimit guards the HTML forms; its counters live in the same shared table.
 RATELIMIT_USE_CACHE = "default"
@@ -318,6 +323,8 @@ if PRODUCTION and ALLOW_LOCAL_WEBHOOKS:
     refuse("STACKBE_ALLOW_LOCAL_WEBHOOKS opens the internal network; production does not load it.")
 
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", default=f"{BASE_URL}/contact?subject=Security")
+
+CONSOLE_PATH = env.str("CONSOLE_PATH", default="staff")
 
 # Logs: JSON lines on standard error.
 LOG_REQUESTS = env.bool("LOG_REQUESTS", default=not TESTING)

@@ -78,8 +78,12 @@ def create(name: str) -> None:
 
 def drop(name: str) -> None:
     """Drop a worker's database, whoever still holds it."""
+    statement = sql.SQL("drop database if exists {}").format(sql.Identifier(name))
     with maintenance() as server:
-        server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+        try:
+            server.execute(statement)  # waits a few seconds for connections that are just closing
+        except psycopg.errors.ObjectInUse:
+            server.execute(statement + sql.SQL(" with (force)"))
 
 
 def reset(name: str) -> None:

@@ -353,7 +353,11 @@ class ApiView(APIView):
             return None
         shape = {"path": request.get_full_path(), "body": request.data}
         canonical = json.dumps(shape, sort_keys=True, ensure_ascii=False).encode()
-        return Claim(scope, request.headers.get("Authorization", ""), key, canonical)
+        return Claim(scope, self.claimant(request), key, canonical)
+
+    def claimant(self, request: Request) -> str:
+        """Return the caller's credential, which stored replies are sealed under with the key."""
+        return request.headers.get("Authorization", "")
 
 
 def encode_reply(response: Response) -> bytes:
