@@ -194,8 +194,8 @@ def wait_until_ready(base_url: str, supervisor: Supervisor) -> bool:
 def welcome(environment: Mapping[str, str], marks: Path) -> None:
     """Seed the demo tenant once, then say where to click.
 
-    The first start also prints the link that makes the first administrator of the staff console; the link works once, for
-    15 minutes, and `manage.py staff_link` prints another.
+    The first start also prints the link that makes the first administrator of the staff console; it
+    works once, for 15 minutes, and `manage.py staff_link` prints another.
     """
     lines: list[str] = []
     mark = marks / "seeded"
