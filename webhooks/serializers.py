@@ -91,7 +91,7 @@ class EventOutput(Output):
     id = Text()
     type = Text()
     timestamp = serializers.CharField()
-    data = serializers.DictField(allow_null=True)
+    data = serializers.DictField(allow_null=True)  # type: ignore[assignment]  # a field; the metaclass takes it
 
     @staticmethod
     def prepare(rows: Sequence[Event], context: dict[str, Any]) -> None:
@@ -148,4 +148,4 @@ class RedeliverInput(Input):
 class DeliveriesOutput(Output):
     """The deliveries that a redelivery queued."""
 
-    data = DeliveryOutput(many=True)
+    data = DeliveryOutput(many=True)  # type: ignore[assignment]  # likewise

@@ -143,7 +143,7 @@ def claim(
                 "tenant_counts": list(tenants.values()),
             },
         )
-        return [Claimed(*row, token) for row in cursor.fetchall()]
+        return [Claimed(*row, lease=token) for row in cursor.fetchall()]
 
 
 def open_claims(claims: Iterable[Claimed]) -> list[Parcel | Unsendable]:
