@@ -15,7 +15,7 @@ from stackbe.kernel import ids
 from stackbe.kernel.errors import NotFound
 from stackbe.kernel.transactions import change, current, reading
 from webhooks.catalogue import EVENT_TYPES, EVERY_TYPE
-from webhooks.models import Attempt, Delivery, Event
+from webhooks.models import Attempt, Delivery
 from webhooks.services import endpoints, events
 
 LISTED = 12

@@ -15,7 +15,7 @@ from typing import Any
 from django import template
 from django.forms import BoundField
 from django.templatetags.static import static
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 register = template.Library()
@@ -25,7 +25,9 @@ OWN_COLOUR = "#0a6577"
 LUMINANCE_WEIGHTS = (0.2126, 0.7152, 0.0722)
 DARK_INK, LIGHT_INK = "#0f1a1b", "#ffffff"
 # Currencies whose smallest unit is the unit itself, as Stripe lists them.
-WHOLE_CURRENCIES = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF UGX VND VUV XAF XOF XPF".split())
+WHOLE_CURRENCIES = frozenset(
+    {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"}
+)
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 TONES = {
     "good": (
@@ -81,7 +83,10 @@ def stamp(moment: datetime | date | None, otherwise: str = "—", *, relative: b
         return format_html('<time datetime="{}">{}</time>', moment.isoformat(), f"{moment.day} {moment:%b %Y}")
     text = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
     return format_html(
-        '<time datetime="{}"{}>{}</time>', f"{moment:%Y-%m-%dT%H:%M:%SZ}", SafeString(" data-relative") if relative else "", text
+        '<time datetime="{}"{}>{}</time>',
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+        SafeString(" data-relative") if relative else "",
+        text,
     )
 
 
@@ -97,7 +102,8 @@ def badge(status: object, label: str = "") -> SafeString:
 def copyable(text: str, *, shown: str = "") -> SafeString:
     """Return a piece of code with a button that copies it."""
     return format_html(
-        '<span class="copyable"><code>{}</code><button type="button" class="copy" data-copy="{}" aria-label="Copy {}">{}</button></span>',
+        '<span class="copyable"><code>{}</code>'
+        '<button type="button" class="copy" data-copy="{}" aria-label="Copy {}">{}</button></span>',
         shown or text,
         text,
         shown or text,
@@ -194,7 +200,88 @@ def is_checkbox(field: BoundField) -> bool:
     return field.widget_type == "checkbox"
 
 
+@register.filter
+def spaced(name: object) -> str:
+    """Return a name of the code as words: `past_due` reads `past due`."""
+    return str(name or "").replace("_", " ").replace(".", " ")
+
+
+@register.filter
+def noted(number: int | None, words: str) -> str:
+    """Return a number with its words, or nothing where there is nothing to say."""
+    return f"{count(number)} {words}" if number else ""
+
+
+@register.filter
+def entitlement(value: Any) -> str:
+    """Return what an entitlement grants, in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "unlimited"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "nothing"
+    return count(value) if isinstance(value, int | float) else str(value)
+
+
+@register.filter
+def rhythm(price: Any) -> str:
+    """Return how often a price is charged: `a month`, `every 3 months`, `once`."""
+    if price.interval == "one_time":
+        return "once"
+    return f"a {price.interval}" if price.interval_count == 1 else f"every {price.interval_count} {price.interval}s"
+
+
+@register.filter
+def left_to_do(steps: Sequence[dict[str, Any]]) -> int:
+    """Return how many steps of a checklist are not done."""
+    return sum(not step["done"] for step in steps)
+
+
+@register.filter
+def any_pending(rows: Sequence[tuple[Any, str]]) -> bool:
+    """Say whether a delivery of these is about to be tried, so that looking again soon is worth it."""
+    return any(delivery.status == "pending" and delivery.attempts == 0 for delivery, _ in rows)
+
+
 @register.simple_tag
-def lines(items: Sequence[str]) -> SafeString:
-    """Return strings as lines, for text areas' contents shown back."""
-    return format_html_join("\n", "{}", ((item,) for item in items))
+def share(used: float, most: float) -> SafeString:
+    """Return a bar as long as a part of the longest one; the figure stands beside it."""
+    percent = used * 100 / most if most else 0
+    return format_html(
+        '<svg class="meter" aria-hidden="true"><rect class="track" width="100%" height="8" rx="4"/>'
+        '<rect class="fill" width="{}%" height="8" rx="4"/></svg>',
+        f"{percent:.2f}",
+    )
+
+
+@register.simple_tag
+def me_example(base_url: str, key: str) -> str:
+    """Return the smallest call that a new key can make."""
+    return f'curl {base_url}/v1/me \\\n  -H "Authorization: Bearer {key}"'
+
+
+@register.simple_tag
+def track_example(base_url: str, metric: str) -> str:
+    """Return the call that counts one use of a metric."""
+    return (
+        f"curl {base_url}/v1/usage/track \\\n"
+        '  -H "Authorization: Bearer $STACKBE_KEY" \\\n'
+        '  -H "Content-Type: application/json" \\\n'
+        f'  -d \'{{"customerId": "cust_…", "metric": "{metric}", "quantity": 1}}\''
+    )
+
+
+@register.simple_tag
+def check_example(base_url: str) -> str:
+    """Return the call that the front page shows."""
+    return (
+        f'curl "{base_url}/v1/entitlements/check/priority_support?customerId=cust_…" \\\n'
+        '  -H "Authorization: Bearer $STACKBE_KEY"'
+    )
+
+
+@register.simple_tag
+def check_answer() -> str:
+    """Return what that call answers."""
+    return '{\n  "hasAccess": true,\n  "value": true,\n  "source": "plan:pro"\n}'

@@ -1,0 +1,180 @@
+"""Forms about the catalogue. What is entered goes through the API's own checks afterwards."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+
+from billing.models import Feature
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from billing.models import Plan, PlanVersion
+    from usage.models import Metric
+
+CURRENCIES = ("usd", "eur", "gbp", "chf", "cad", "aud", "sek", "nok", "dkk", "pln", "jpy", "inr", "brl")
+# Their smallest unit is the unit itself.
+WHOLE = frozenset({"jpy"})
+INTERVALS = [("month", "a month"), ("year", "a year"), ("week", "a week"), ("one_time", "once")]
+
+
+class PlanForm(forms.Form):
+    """A plan: its price, and a field for each of the app's features and metrics."""
+
+    name = forms.CharField(
+        label="Name", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Pro"})
+    )
+    price = forms.DecimalField(
+        label="Price", min_value=0, max_value=Decimal(10**9), decimal_places=2, help_text="0 makes it a free plan."
+    )
+    currency = forms.ChoiceField(label="Currency", choices=[(code, code.upper()) for code in CURRENCIES])
+    interval = forms.ChoiceField(label="Charged", choices=INTERVALS)
+    trial_days = forms.IntegerField(label="Trial (days)", min_value=0, max_value=730, initial=0)
+    is_default = forms.BooleanField(
+        label="Default plan", required=False,
+        help_text="What customers have without subscribing. Its price must be 0, and an app has one.",
+    )
+
+    def __init__(self, *args: Any, features: Sequence[Feature], metrics: Sequence[Metric], **kwargs: Any) -> None:
+        """Add the fields of what this app grants and counts."""
+        super().__init__(*args, **kwargs)
+        self.features = [feature for feature in features if feature.type != Feature.Type.METERED]
+        self.metered = [feature for feature in features if feature.type == Feature.Type.METERED]
+        self.metrics = list(metrics)
+        for feature in self.features:
+            self.fields[f"feature_{feature.key}"] = feature_field(feature)
+        for metric in self.metrics:
+            label = f"{metric.name} included"
+            self.fields[f"metric_{metric.name}"] = forms.IntegerField(
+                label=label, required=False, min_value=0, help_text="Empty: not part of this plan."
+            )
+            self.fields[f"mode_{metric.name}"] = forms.ChoiceField(
+                label=f"{metric.name} beyond that",
+                choices=[("hard", "Refused"), ("soft", "Allowed, and told")],
+                required=False,
+            )
+
+    def price_fields(self) -> list[forms.BoundField]:
+        """Return what a plan costs."""
+        return [self[name] for name in ("price", "currency", "interval", "trial_days")]
+
+    def feature_fields(self) -> list[forms.BoundField]:
+        """Return one field per feature."""
+        return [self[f"feature_{feature.key}"] for feature in self.features]
+
+    def metric_fields(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
+        """Return two fields per metric: how much, and what happens beyond."""
+        return [(self[f"metric_{metric.name}"], self[f"mode_{metric.name}"]) for metric in self.metrics]
+
+    def as_asked(self) -> dict[str, Any]:
+        """Return the arguments of `create_plan` and `update_plan`."""
+        entered = self.cleaned_data
+        scale = 1 if entered["currency"] in WHOLE else 100
+        usage = [
+            {
+                "metric": metric.name,
+                "included": entered[f"metric_{metric.name}"],
+                "mode": entered[f"mode_{metric.name}"] or "hard",
+            }
+            for metric in self.metrics
+            if entered[f"metric_{metric.name}"] is not None
+        ]
+        return {
+            "name": entered["name"],
+            "price_cents": int(entered["price"] * scale),
+            "currency": entered["currency"],
+            "interval": entered["interval"],
+            "trial_days": entered["trial_days"],
+            "is_default": entered["is_default"],
+            "entitlements": self._entitlements(usage),
+            "usage": usage,
+        }
+
+    def _entitlements(self, usage: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        granted = {}
+        for feature in self.features:
+            value = self.cleaned_data[f"feature_{feature.key}"]
+            if value not in (None, "", []):
+                granted[feature.key] = feature_value(feature, value)
+        included = {row["metric"]: row["included"] for row in usage}
+        for feature in self.metered:
+            if feature.metric in included:
+                granted[feature.key] = included[feature.metric]
+        return granted
+
+
+class FeatureForm(forms.Form):
+    """A key that plans may grant."""
+
+    key = forms.SlugField(
+        label="Key", max_length=64, help_text="What your code asks for, such as priority_support.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    type = forms.ChoiceField(
+        label="Kind",
+        choices=[
+            ("boolean", "On or off"),
+            ("number", "A number"),
+            ("string", "A text"),
+            ("list", "A list of texts"),
+            ("metered", "Metered: counted by a metric"),
+        ],
+    )
+    metric = forms.ChoiceField(label="Metric", required=False, help_text="For metered features.")
+
+    def __init__(self, *args: Any, metrics: Sequence[Metric], **kwargs: Any) -> None:
+        """Offer the app's metrics."""
+        super().__init__(*args, **kwargs)
+        self.fields["metric"].choices = [("", "None"), *((m.name, m.name) for m in metrics)]  # type: ignore[attr-defined]  # a ChoiceField
+
+    def as_asked(self) -> dict[str, Any]:
+        """Return the arguments of `create_feature`."""
+        entered = self.cleaned_data
+        metered = entered["type"] == Feature.Type.METERED
+        metric = (entered["metric"] or None) if metered else None
+        return {"key": entered["key"], "type": entered["type"], "metric": metric}
+
+
+def feature_field(feature: Feature) -> forms.Field:
+    """Return the form field in which a plan's value of a feature is entered."""
+    label = feature.name
+    if feature.type == Feature.Type.BOOLEAN:
+        return forms.BooleanField(label=label, required=False)
+    if feature.type == Feature.Type.NUMBER:
+        return forms.DecimalField(label=label, required=False, help_text="Empty: not part of this plan.")
+    if feature.type == Feature.Type.LIST:
+        return forms.CharField(label=label, required=False, help_text="Parted by commas.")
+    return forms.CharField(label=label, required=False, max_length=255)
+
+
+def feature_value(feature: Feature, entered: Any) -> Any:
+    """Return what a plan grants for what was entered."""
+    if feature.type == Feature.Type.NUMBER:
+        return int(entered) if entered == int(entered) else float(entered)
+    if feature.type == Feature.Type.LIST:
+        return [part.strip() for part in entered.split(",") if part.strip()]
+    return entered
+
+
+def initial_of(plan: Plan, version: PlanVersion, features: Sequence[Feature]) -> dict[str, Any]:
+    """Return a plan as its form shows it."""
+    price = version.live_prices()[0]
+    cents = price.unit_amount_cents or 0
+    shown: dict[str, Any] = {
+        "name": plan.name,
+        "price": Decimal(cents) if price.currency in WHOLE else Decimal(cents) / 100,
+        "currency": price.currency,
+        "interval": price.interval,
+        "trial_days": version.trial_days,
+        "is_default": plan.is_default,
+    }
+    for feature in features:
+        value = version.entitlements.get(feature.key)
+        shown[f"feature_{feature.key}"] = ", ".join(value) if isinstance(value, list) else value
+    for row in version.usage:
+        shown[f"metric_{row['metric']}"] = row.get("included")
+        shown[f"mode_{row['metric']}"] = row.get("mode", "hard")
+    return shown

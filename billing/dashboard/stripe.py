@@ -1,0 +1,33 @@
+"""The page about an app's Stripe account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from accounts.dashboard.frame import AppPage
+from billing.models import Plan, StripeConnection, StripeEvent
+from billing.stripe.connect import health_in_words
+from stackbe.kernel.scope import Role
+
+
+class StripePage(AppPage):
+    """Whether an account is connected, how it fares, and what of the catalogue it has."""
+
+    section = "stripe"
+    resource = "plans"
+    template = "dashboard/stripe.html"
+
+    def context(self, **kwargs: Any) -> dict[str, Any]:
+        """Return the connection, what stands in its way, and the latest events from Stripe."""
+        connection = StripeConnection.objects.within(self.scope).filter(status="connected").first()
+        plans = Plan.objects.within(self.scope).filter(active=True)
+        return {
+            "connection": connection,
+            "faults": health_in_words(connection) if connection else [],
+            "plans": list(plans.order_by("pk")),
+            "stripe_events": list(StripeEvent.objects.within(self.scope).order_by("-pk")[:10]) if connection else [],
+            "is_sandbox": settings.STRIPE_SANDBOX,
+            "may_connect": self.role.rank >= Role.ADMIN.rank,
+        }

@@ -1,0 +1,132 @@
+"""Who has which plan, how it came about, and what may be done about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from accounts.dashboard.frame import AppPage
+from accounts.services.customers import find_customer
+from billing.errors import SubscriptionNotFound
+from billing.models import InvoiceReference, Subscription, SubscriptionTransition
+from billing.services.plans import plans_with_contents
+from billing.stripe import checkout, endings
+from stackbe.kernel.errors import NotFound
+from stackbe.kernel.tenancy import ScopedQuerySet
+from stackbe.kernel.transactions import current, reading
+
+
+class Subscriptions(AppPage):
+    """The app's subscriptions, newest first."""
+
+    section = "subscriptions"
+    resource = "subscriptions"
+    template = "dashboard/subscriptions.html"
+
+    def context(self, **kwargs: Any) -> dict[str, Any]:
+        """Return a page of them, of one status where asked."""
+        status = self.request.GET.get("status", "")
+        known = status if status in Subscription.Status.values else ""
+        rows = subscriptions_of(self)
+        found = self.page_of(rows.filter(status=known) if known else rows, status=known)
+        current().keys.preload([row.customer_id for row in found["rows"]])
+        return {**found, "status": known, "statuses": Subscription.Status.values}
+
+
+class OneSubscription(AppPage):
+    """One subscription, its invoices and its history."""
+
+    section = "subscriptions"
+    resource = "subscriptions"
+    template = "dashboard/subscription.html"
+
+    def context(self, subscription_id: str) -> dict[str, Any]:
+        """Return the subscription, what was invoiced, and every step with its cause."""
+        subscription = subscriptions_of(self).fetch(subscription_id, SubscriptionNotFound)
+        steps = SubscriptionTransition.objects.within(self.scope).filter(subscription=subscription)
+        invoices = InvoiceReference.objects.within(self.scope).filter(subscription=subscription)
+        return {
+            "subscription": subscription,
+            "steps": list(steps.order_by("-pk")[:50]),
+            "invoices": list(invoices.order_by("-pk")[:20]),
+        }
+
+
+class SubscriptionAction(AppPage):
+    """Ending a subscription, and taking that back."""
+
+    resource = "subscriptions"
+
+    def back(self) -> HttpResponse:
+        """Return to the subscription."""
+        return redirect("dashboard-subscription", self.kwargs["app_id"], self.kwargs["subscription_id"])
+
+    def post(self, request: HttpRequest, app_id: str, subscription_id: str, action: str) -> HttpResponse:
+        """Cancel at the period's end or at once, or reactivate; Stripe is told first."""
+        if action == "reactivate":
+            endings.reactivate_subscription(self.scope, subscription_id)
+            return self.done("It goes on.", "dashboard-subscription", subscription_id)
+        if action not in {"cancel", "cancel-now"}:
+            raise NotFound
+        now = action == "cancel-now"
+        endings.cancel_subscription(self.scope, subscription_id, immediately=now, reason="canceled in the dashboard")
+        sentence = "Canceled." if now else "It will end with the period that is paid for."
+        return self.done(sentence, "dashboard-subscription", subscription_id)
+
+
+class CheckoutForm(forms.Form):
+    """What a customer is to buy."""
+
+    plan_id = forms.ChoiceField(label="Plan")
+
+    def __init__(self, *args: Any, plans: list[tuple[str, str]], **kwargs: Any) -> None:
+        """Offer the plans that cost something."""
+        super().__init__(*args, **kwargs)
+        self.fields["plan_id"].choices = plans  # type: ignore[attr-defined]  # a ChoiceField
+
+
+class Checkout(AppPage):
+    """A checkout page at Stripe for one customer, opened by hand."""
+
+    section = "customers"
+    resource = "checkout"
+    template = "dashboard/checkout.html"
+
+    def context(self, customer_id: str) -> dict[str, Any]:
+        """Return the customer and the plans for sale."""
+        return {"customer": find_customer(self.scope, public_id=customer_id), "form": self.form_for()}
+
+    def form_for(self, *args: Any) -> CheckoutForm:
+        """Return the form with what is for sale."""
+        plans = plans_with_contents(self.scope).filter(active=True).order_by("pk")
+        for_sale = [(p.public_id, p.name) for p in plans if not all(x.free for x in p.current_version().live_prices())]
+        return CheckoutForm(*args, plans=for_sale)
+
+    def post(self, request: HttpRequest, app_id: str, customer_id: str) -> HttpResponse:
+        """Open a checkout and show its address."""
+        with reading(self.scope):
+            form = self.form_for(request.POST)
+        back = settings.BASE_URL + reverse("dashboard-customer", args=[app_id, customer_id])
+
+        def act() -> HttpResponse:
+            asked = {
+                "customer_id": customer_id,
+                "plan_id": form.cleaned_data["plan_id"],
+                "success_url": back,
+                "cancel_url": back,
+            }
+            opened = checkout.open_checkout(self.scope, asked, None)
+            with reading(self.scope):
+                return self.show({**self.context(customer_id), "url": opened["url"]}, status=201)
+
+        return self.submit(form, act, {"form": form, "kwargs": {"customer_id": customer_id}})
+
+
+def subscriptions_of(page: AppPage) -> ScopedQuerySet[Subscription]:
+    """Return the app's subscriptions with customers, plans and prices at hand."""
+    return Subscription.objects.within(page.scope).select_related("customer", "plan", "plan_version", "price")
