@@ -168,10 +168,10 @@ class Sandbox:
         process.stdout.close()
         return code
 
-    def control(self, method: str, path: str, **given: Any) -> Any:
+    def control(self, method: str, what: str, **given: Any) -> Any:
         body = json.dumps(given).encode() if method != "GET" else None
         query = "?" + urllib.parse.urlencode(given) if given and method == "GET" else ""
-        request = urllib.request.Request(f"{self.url}/_sandbox/{path}{query}", data=body, method=method)
+        request = urllib.request.Request(f"{self.url}/_sandbox/{what}{query}", data=body, method=method)
         with BROWSER.open(request, timeout=30) as response:
             return json.load(response)
 

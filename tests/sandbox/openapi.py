@@ -36,7 +36,7 @@ def answer_schema(method: str, path: str) -> dict[str, Any]:
     return operation(method, path)[1]["responses"]["200"]["content"]["application/json"]["schema"]
 
 
-def wrong(schema: dict[str, Any], value: Any, at: str = "") -> list[str]:
+def wrong(schema: dict[str, Any], value: Any, at: str = "") -> list[str]:  # noqa: PLR0911 - one arm for each kind of schema
     """What about a value breaks a schema. A property that the document does not know is a fault too."""
     if "$ref" in schema:
         return wrong(SCHEMAS[schema["$ref"].rpartition("/")[2]], value, at)
@@ -50,23 +50,24 @@ def wrong(schema: dict[str, Any], value: Any, at: str = "") -> list[str]:
     kind = schema.get("type")
     if kind and (not isinstance(value, TYPES[kind]) or (kind in ("integer", "number") and isinstance(value, bool))):
         return [f"{at}: {value!r} is no {kind}"]
-    faults: list[str] = []
     if kind == "array":
-        for index, item in enumerate(value):
-            faults += wrong(schema["items"], item, f"{at}[{index}]")
-    if kind == "string" and len(value) > schema.get("maxLength", len(value)):
-        faults.append(f"{at}: too long")
+        return [fault for index, item in enumerate(value) for fault in wrong(schema["items"], item, f"{at}[{index}]")]
     if kind == "object":
-        faults += [f"{at}.{name}: missing" for name in schema.get("required", []) if name not in value]
-        known = schema.get("properties", {})
-        extra = schema.get("additionalProperties")
-        for name, item in value.items():
-            if name in known:
-                faults += wrong(known[name], item, f"{at}.{name}")
-            elif isinstance(extra, dict):
-                faults += wrong(extra, item, f"{at}.{name}")
-            elif known:
-                faults.append(f"{at}.{name}: not in Stripe's document")
+        return wrong_hash(schema, value, at)
+    return [f"{at}: too long"] if kind == "string" and len(value) > schema.get("maxLength", len(value)) else []
+
+
+def wrong_hash(schema: dict[str, Any], value: dict[str, Any], at: str) -> list[str]:
+    faults = [f"{at}.{name}: missing" for name in schema.get("required", []) if name not in value]
+    known = schema.get("properties", {})
+    extra = schema.get("additionalProperties")
+    for name, item in value.items():
+        if name in known:
+            faults += wrong(known[name], item, f"{at}.{name}")
+        elif isinstance(extra, dict):
+            faults += wrong(extra, item, f"{at}.{name}")
+        elif known:
+            faults.append(f"{at}.{name}: not in Stripe's document")
     return faults
 
 

@@ -102,13 +102,13 @@ def perform_once(
     The reply is written in the transaction of the change itself, so a kill between the two
     cannot double anything. Refused requests changed nothing and are not kept, as at Stripe.
     """
-    asked = f"{each.method} {each.path} {urlencode(ids)} {json.dumps(given, sort_keys=True)}"
-    fingerprint = hashlib.sha256(asked.encode()).hexdigest()
+    call_made = f"{each.method} {each.path} {urlencode(ids)} {json.dumps(given, sort_keys=True)}"
+    asked = hashlib.sha256(call_made.encode()).hexdigest()
     ctx = Context.of(store, settings, account, request_id=new_id("req", 14), idempotency_key=key)
     with store.change():
         kept = store.rows("SELECT * FROM replies WHERE account = ? AND key = ?", account, key)
         if kept:
-            if kept[0]["fingerprint"] != fingerprint:
+            if kept[0]["asked"] != asked:
                 raise StripeError(
                     "Keys for idempotent requests can only be used with the same parameters they were first used"
                     f" with. Try using a key other than '{key}' if you meant to execute a different request.",
@@ -118,8 +118,8 @@ def perform_once(
             return Reply(kept[0]["status"], json.loads(kept[0]["body"]), headers)
         reply = perform(ctx, each, ids, given)
         store.rows(
-            "INSERT INTO replies (account, key, fingerprint, request_id, status, body) VALUES (?, ?, ?, ?, ?, ?)",
-            account, key, fingerprint, str(ctx.request_id), reply.status, json.dumps(reply.body),
+            "INSERT INTO replies (account, key, asked, request_id, status, body) VALUES (?, ?, ?, ?, ?, ?)",
+            account, key, asked, str(ctx.request_id), reply.status, json.dumps(reply.body),
         )  # fmt: skip
         reply.headers["Original-Request"] = str(ctx.request_id)
         return reply

@@ -75,6 +75,7 @@ def retrieve_event(ctx: Context, event_id: str, given: Json) -> Json:
 @route("POST", "/v1/webhook_endpoints")
 def create_endpoint(ctx: Context, given: Json) -> Json:
     """A further endpoint; its secret is shown in this answer only."""
+    check_types(given["enabled_events"])
     secret = new_id("whsec", 32)
     endpoint: Json = {
         "id": new_id("we"),
@@ -92,6 +93,15 @@ def create_endpoint(ctx: Context, given: Json) -> Json:
         "_secret": secret,
     }
     return {**render(ctx, ctx.put(endpoint)), "secret": secret}
+
+
+def check_types(enabled: list[str]) -> None:
+    """Stripe takes the names of events, or one star for all; a star inside a name is refused."""
+    for index, name in enumerate(enabled):
+        if "*" in name and name != "*":
+            raise StripeError(
+                f"Invalid enabled_events[{index}]: {name} is no event type.", param=f"enabled_events[{index}]"
+            )
 
 
 @route("GET", "/v1/webhook_endpoints")
@@ -113,6 +123,7 @@ def update_endpoint(ctx: Context, endpoint_id: str, given: Json) -> Json:
     changes: dict[str, Any] = {name: given[name] for name in ("url", "enabled_events", "description") if name in given}
     if "disabled" in given:
         changes["status"] = "disabled" if given["disabled"] else "enabled"
+    check_types(given.get("enabled_events", []))
     endpoint |= changes
     endpoint["metadata"] = merge_metadata(endpoint["metadata"], given.get("metadata"))
     return render(ctx, ctx.put(endpoint), given.get("expand"))

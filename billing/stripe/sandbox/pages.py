@@ -154,7 +154,7 @@ def portal_page(subscriptions: list[tuple[Json, str]], return_url: str | None) -
         ending = subscription["cancel_at_period_end"]
         state = "ends with the period" if ending else subscription["status"]
         body += f'<h2>{escape(name)}</h2><p class="soft">{escape(state)}</p>'
-        choice = ("keep", "Don't cancel") if ending else ("cancel", "Cancel subscription")
+        choice = ("keep", "Keep subscription") if ending else ("cancel", "Cancel subscription")
         body += form(button(*choice, value=subscription["id"]))
     body = body or '<p class="soft">No subscriptions.</p>'
     body += form(button("update_method", "Use another payment method"))

@@ -41,10 +41,10 @@ class SandboxServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], settings: Settings, state: Path | str) -> None:
         """Bind, open the state, and let deliveries and the clock run."""
+        self.ending = threading.Event()
         super().__init__(address, Handler)
         self.settings = settings
         self.store = Store(state)
-        self.ending = threading.Event()
         open_platform(self.store, settings)
         self.courier, self.ticker = Courier(self.store, settings), Ticker(self.store, settings)
         self.courier.start()

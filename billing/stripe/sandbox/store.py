@@ -27,7 +27,7 @@ CREATE INDEX IF NOT EXISTS objects_due ON objects (account, due) WHERE due IS NO
 CREATE TABLE IF NOT EXISTS replies (
     account TEXT NOT NULL,
     key TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
+    asked TEXT NOT NULL,
     request_id TEXT NOT NULL,
     status INTEGER NOT NULL,
     body TEXT NOT NULL,

@@ -1,0 +1,62 @@
+import pytest
+import stripe
+
+
+def open_portal(shop, customer):
+    asked = {"customer": customer, "return_url": f"{shop.sandbox.receiver.url}/account"}
+    return shop.v1.billing_portal.sessions.create(asked, shop.at)
+
+
+def test_a_customer_cancels_and_keeps_a_subscription(shop):
+    subscription = shop.subscription()
+    portal = open_portal(shop, subscription.customer)
+
+    assert "Cancel subscription" in shop.sandbox.browse(portal.url).text
+    shop.sandbox.browse(portal.url, action=f"cancel:{subscription.id}")
+    assert shop.reload(subscription).cancel_at_period_end is True
+    assert "Keep subscription" in shop.sandbox.browse(portal.url).text
+    shop.sandbox.browse(portal.url, action=f"keep:{subscription.id}")
+
+    assert shop.reload(subscription).cancel_at_period_end is False
+
+
+def test_a_customer_changes_the_payment_method(shop):
+    customer = shop.payer()
+    subscription = shop.subscription(customer=customer)
+    shop.pays(customer.id, "decline")
+
+    shop.sandbox.browse(open_portal(shop, customer.id).url, action="update_method")
+    shop.advance("32d")
+
+    assert shop.reload(subscription).status == "active"
+
+
+def test_another_customers_subscription_cannot_be_cancelled_there(shop):
+    subscription, stranger = shop.subscription(), shop.customer()
+
+    page = shop.sandbox.browse(open_portal(shop, stranger.id).url, action=f"cancel:{subscription.id}")
+
+    assert page.status == 400
+    assert shop.reload(subscription).cancel_at_period_end is False
+
+
+def test_the_portal_leads_back(shop):
+    portal = open_portal(shop, shop.customer().id)
+
+    assert shop.sandbox.browse(portal.url, action="return").location == f"{shop.sandbox.receiver.url}/account"
+
+
+def test_a_flow_is_kept(shop):
+    subscription = shop.subscription()
+    flow = {"type": "subscription_cancel", "subscription_cancel": {"subscription": subscription.id}}
+
+    made = shop.v1.billing_portal.sessions.create({"customer": subscription.customer, "flow_data": flow}, shop.at)
+
+    assert made.flow.subscription_cancel.subscription == subscription.id
+
+
+def test_a_portal_needs_a_customer(shop):
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        shop.v1.billing_portal.sessions.create({"customer": "cus_no"}, shop.at)
+
+    assert caught.value.code == "resource_missing"
