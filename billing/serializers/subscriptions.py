@@ -1,0 +1,152 @@
+"""Shapes of subscriptions, their history, and invoices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from billing.events import invoice_as_event, plan_as_event, subscription_as_event
+from billing.models import InvoiceReference, Subscription, SubscriptionTransition
+from billing.serializers.catalogue import ID_LENGTH, PlanOutput
+from stackbe.kernel.clock import now, render
+from stackbe.kernel.serializers import (
+    Boolean,
+    Input,
+    Integer,
+    Metadata,
+    Output,
+    PageQuery,
+    Query,
+    Text,
+    Timestamp,
+)
+from stackbe.kernel.transactions import current
+
+EXPANDABLE = ("plan",)
+
+
+class ExpandQuery(Query):
+    """What to show in full in place of an id."""
+
+    expand = serializers.ListField(child=serializers.ChoiceField(choices=EXPANDABLE), required=False, max_length=5)
+
+
+class CurrentQuery(ExpandQuery):
+    """Whose subscription."""
+
+    customer_id = Text(max_length=ID_LENGTH)
+
+
+class SubscriptionsQuery(PageQuery):
+    """What the list of subscriptions can be narrowed by."""
+
+    customer_id = Text(required=False, max_length=ID_LENGTH)
+    status = serializers.ChoiceField(choices=Subscription.Status.choices, required=False)
+    expand = serializers.ListField(child=serializers.ChoiceField(choices=EXPANDABLE), required=False, max_length=5)
+
+
+class InvoicesQuery(PageQuery):
+    """What the list of invoices can be narrowed by."""
+
+    customer_id = Text(required=False, max_length=ID_LENGTH)
+
+
+class SubscriptionInput(Input):
+    """Who is to have which free plan."""
+
+    customer_id = Text(max_length=ID_LENGTH)
+    plan_id = Text(max_length=ID_LENGTH)
+
+
+class SubscriptionOutput(Output):
+    """A subscription as the API shows it; `plan` where `expand=plan` asks for it."""
+
+    id = Text()
+    status = serializers.ChoiceField(choices=Subscription.Status.choices)
+    customer_id = Text()
+    organization_id = Text(allow_null=True)
+    plan_id = Text()
+    plan = PlanOutput(required=False)
+    quantity = Integer()
+    current_period_start = Timestamp(allow_null=True)
+    current_period_end = Timestamp(allow_null=True)
+    cancel_at_period_end = Boolean()
+    canceled_at = Timestamp(allow_null=True)
+    trial_start = Timestamp(allow_null=True)
+    trial_end = Timestamp(allow_null=True)
+    trial_converted_at = Timestamp(allow_null=True)
+    paused_at = Timestamp(allow_null=True)
+    resumes_at = Timestamp(allow_null=True)
+    grace_period_ends_at = Timestamp(allow_null=True)
+    stripe_subscription_id = Text(allow_null=True)
+    created_at = Timestamp()
+
+    def to_representation(self, instance: Subscription) -> dict[str, Any]:
+        """Return the shape above, its status by the app's clock."""
+        shown = subscription_as_event(instance, now(self.context["scope"]))
+        if "plan" in self.context.get("expand", ()):
+            shown["plan"] = plan_as_event(instance.plan, instance.plan_version)
+        return shown
+
+
+class TransitionOutput(Output):
+    """One step in a subscription's history. `changes` holds `[before, after]` by name."""
+
+    id = Text()
+    transition = Text()
+    from_status = Text(allow_null=True)
+    to_status = Text()
+    cause = Text()
+    occurred_at = Timestamp()
+    changes = Metadata()
+
+    def to_representation(self, instance: SubscriptionTransition) -> dict[str, Any]:
+        """Return the shape above."""
+        return {
+            "id": instance.public_id,
+            "transition": instance.name,
+            "fromStatus": instance.from_status or None,
+            "toStatus": instance.to_status,
+            "cause": instance.cause,
+            "occurredAt": render(instance.occurred_at),
+            "changes": instance.detail,
+        }
+
+
+class SubscriptionAccessOutput(Output):
+    """Whether a subscription grants access now, why, and until when (null: no end is known)."""
+
+    has_access = Boolean()
+    reason = Text()
+    until = Timestamp(allow_null=True)
+
+    def to_representation(self, instance: dict[str, Any]) -> dict[str, Any]:
+        """Return what the service worked out."""
+        return instance
+
+
+class InvoiceOutput(Output):
+    """The reference to an invoice at Stripe."""
+
+    id = Text()
+    number = Text(allow_null=True)
+    status = serializers.ChoiceField(choices=InvoiceReference.Status.choices)
+    amount_due_cents = Integer()
+    amount_paid_cents = Integer()
+    amount_refunded_cents = Integer()
+    disputed = Boolean()
+    currency = Text()
+    period_start = Timestamp(allow_null=True)
+    period_end = Timestamp(allow_null=True)
+    hosted_invoice_url = Text(allow_null=True)
+    created_at = Timestamp()
+
+    def to_representation(self, instance: InvoiceReference) -> dict[str, Any]:
+        """Return the shape above."""
+        return invoice_as_event(instance)
+
+    @staticmethod
+    def prepare(rows: list[Any], context: dict[str, Any]) -> None:
+        """Open all keys of a page at once."""
+        current().keys.preload([row.customer_id for row in rows])

@@ -1,0 +1,60 @@
+"""What customers may do, over HTTP. The single checks are the usage app's: they are its hot path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from accounts.services.customers import find_customer
+from billing.serializers.access import (
+    EntitlementsOutput,
+    EntitlementsQuery,
+    OverrideInput,
+    OverrideOutput,
+)
+from billing.services import overrides
+from billing.services.access import entitlements_of
+from stackbe.kernel.api import ApiView, operation
+from stackbe.kernel.errors import Forbidden, MissingRequiredField
+from stackbe.kernel.ids import encode
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+    from rest_framework.response import Response
+
+
+class Entitlements(ApiView):
+    """All that a customer may do."""
+
+    @operation(query=EntitlementsQuery, output=EntitlementsOutput)
+    def get(self, request: Request) -> Response:
+        """Show a customer's plan and everything it grants; with a session, the caller's own."""
+        customer = find_customer(self.scope, public_id=self._whose())
+        return self.reply(entitlements_of(self.scope, customer.id))
+
+    def _whose(self) -> str:
+        """Return the customer that is asked about; a session may ask about nobody else."""
+        asked: str | None = self.query().get("customer_id")
+        own = self.scope.customer_id and encode("cust", self.scope.customer_id)
+        if own is not None and asked not in {None, own}:
+            raise Forbidden("A session sees its own customer alone.")
+        wanted = own or asked
+        if wanted is None:
+            raise MissingRequiredField(fields={"customerId": ["This field is required."]})
+        return wanted
+
+
+class EntitlementOverride(ApiView):
+    """A value for one customer beside their plan."""
+
+    @operation(input=OverrideInput, output=OverrideOutput)
+    def put(self, request: Request, customer_id: str, feature_key: str) -> Response:
+        """Grant a customer a value of their own for a feature, whatever their plan says."""
+        customer = find_customer(self.scope, public_id=customer_id)
+        return self.reply(overrides.grant_override(self.scope, customer, feature_key, **self.parse()))
+
+    @operation(status=204)
+    def delete(self, request: Request, customer_id: str, feature_key: str) -> Response:
+        """Take the grant back: the plan's value counts again."""
+        customer = find_customer(self.scope, public_id=customer_id)
+        overrides.withdraw_override(self.scope, customer, feature_key)
+        return self.reply()
