@@ -79,6 +79,14 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Return the id that logs and audit rows show."""
         return ids.encode("user", self.id)
 
+    def get_username(self) -> str:
+        """Return what Django shows of a user: the id, since the address is sealed."""
+        return self.public_id
+
+    def get_full_name(self) -> str:
+        """Return what the console's corner shows: the role."""
+        return str(self.get_staff_role_display())
+
     def __str__(self) -> str:
         """Name the user without their address."""
         return self.public_id

@@ -1,13 +1,13 @@
-"""This app's rows in the table of routes, and its pages."""
+"""The console's place."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, path
 
-if TYPE_CHECKING:
-    from django.urls import URLPattern
-
-    from stackbe.kernel.routes import Route
+from stackbe.kernel.routes import Route
+from stackbe.staff import rows  # noqa: F401  # registers the lists
+from stackbe.staff.console import console
 
 ROUTES: list[Route] = []
-PAGES: list[URLPattern] = []
+PAGES: list[URLPattern | URLResolver] = [path(f"{settings.CONSOLE_PATH}/", console.urls)]

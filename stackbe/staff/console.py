@@ -1,0 +1,223 @@
+"""The console's site: Django admin with our roles, our sign-in, and an audit row for every look."""
+
+from __future__ import annotations
+
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from csp.decorators import csp_replace
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.cache import never_cache
+from django_ratelimit.core import is_ratelimited
+from unfold.admin import ModelAdmin
+from unfold.sites import UnfoldAdminSite
+
+from accounts.models import User
+from stackbe.kernel.errors import ApiError
+from stackbe.kernel.fields import Sealed
+from stackbe.staff import services
+from stackbe.staff.roles import Power, may, may_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db import models
+    from django.db.models import QuerySet
+
+MASK = "•••"
+STAFF_DATABASE = "staff"
+# Alpine, which the console's theme is built on, evaluates expressions. No inline script runs.
+CONTENT_POLICY = {
+    "script-src": [SELF, UNSAFE_EVAL],
+    "style-src": [SELF, UNSAFE_INLINE],
+    "form-action": [SELF],
+    "frame-ancestors": [NONE],
+}
+
+
+def staff_user(request: HttpRequest) -> User:
+    """Return who is asking, where the site has let them in."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
+
+
+class Console(UnfoldAdminSite):
+    """The staff console."""
+
+    site_header = site_title = "StackBE staff console"
+    index_title = "What runs here"
+    enable_nav_sidebar = True
+    password_change_template = None
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Let in whoever holds a staff role."""
+        return isinstance(request.user, User) and request.user.is_staff
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Send strangers to sign in by mail; tell those signed in without a role that they have none."""
+        if request.user.is_authenticated:
+            raise PermissionDenied("The staff console is for staff.")
+        return redirect_to_login(request.GET.get("next", reverse("console:index")), settings.LOGIN_URL)
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002  # Django's signature
+        """Guard every page: its content policy, its limit, and who comes in."""
+        guarded = super().admin_view(view, cacheable)
+
+        def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if is_ratelimited(request, group="console", key="user_or_ip", rate="120/m", increment=True):
+                return HttpResponse("Too many requests. Wait a minute.", status=429)
+            response: HttpResponse = guarded(request, *args, **kwargs)
+            return response
+
+        wrapped: Callable[..., Any] = csp_replace(CONTENT_POLICY)(never_cache(update_wrapper(limited, view)))
+        return wrapped
+
+
+console = Console(name="console")
+
+
+class ConsoleAdmin(ModelAdmin):
+    """Rows to look at. Nothing is added, changed or deleted here: actions are services of their own.
+
+    Rows are read as the staff role of the database, which sees all tenants and may not bypass its
+    policies to write. Sealed fields show a mask; `reveal` opens them, with a reason.
+    """
+
+    masked: ClassVar[tuple[str, ...]] = ()
+    plain: ClassVar[tuple[str, ...]] = ()
+    ordering = ("-pk",)
+    list_per_page = 50
+    show_full_result_count = False
+    actions = None
+    change_form_template = "admin/console_row.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Read all tenants' rows with the staff role."""
+        manager: Any = getattr(self.model, "unscoped", self.model._default_manager)
+        rows: QuerySet[Any] = manager.using(STAFF_DATABASE).order_by(*self.ordering)
+        return rows
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """Show the id and what is plain."""
+        return ("__str__", *self.plain)
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
+        """Show what is plain, and masks for what is sealed."""
+        return [*self.plain, *(f"masked_{name}" for name in self.masked)]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
+        """Everything is read-only."""
+        return self.get_fields(request, obj)
+
+    def __getattr__(self, name: str) -> Any:
+        """Answer `masked_email` and its like with a mask, whatever the row."""
+        if name.startswith("masked_") and name.removeprefix("masked_") in type(self).masked:
+
+            def mask(row: models.Model) -> str:
+                return MASK
+
+            mask.short_description = name.removeprefix("masked_").replace("_", " ")  # type: ignore[attr-defined]  # how the admin names a column
+            return mask
+        raise AttributeError(name)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the model to the roles that may see it."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Ask the table of roles."""
+        user = request.user
+        return isinstance(user, User) and may_view(user.staff_role, self.model._meta.label)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds rows here."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Nobody edits rows here."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Nobody deletes rows here."""
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, and put the look on record. There is nothing to post to it."""
+        if request.method not in {"GET", "HEAD"}:
+            raise PermissionDenied
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        if response.status_code == 200:  # noqa: PLR2004  # a refused look shows nothing
+            services.record_look(staff_user(request), "staff.listed", self.model._meta.label)
+        return response
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show a row, and put the look on record in its tenant's log."""
+        if request.method != "GET":
+            raise PermissionDenied
+        row = self.get_object(request, object_id) if object_id else None
+        if row is not None and self.has_view_permission(request, row):
+            services.record_look(staff_user(request), "staff.viewed", str(row), row)
+        context = {**(extra_context or {}), "deeds": self.deeds(staff_user(request), row)}
+        response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return response
+
+    def deeds(self, user: User, row: Any) -> list[dict[str, Any]]:
+        """Return the forms that the row's page offers this role."""
+        if row is None or not self.masked or not may(user.staff_role, Power.REVEAL):
+            return []
+        return [{"name": "reveal", "label": "Reveal", "hint": "Shows what is masked. The reason goes on record.", "reason": True}]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the deeds' URL: POST only."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_deed"
+        deed = path("<path:object_id>/do/<str:deed>", self.admin_site.admin_view(self.deed_view), name=name)
+        return [deed, *super().get_urls()]
+
+    def deed_view(self, request: HttpRequest, object_id: str, deed: str) -> HttpResponse:
+        """Run one deed on one row, through its service."""
+        user, row = staff_user(request), self.get_object(request, object_id)
+        back = redirect(f"console:{self.opts.app_label}_{self.opts.model_name}_change", object_id)
+        if request.method != "POST" or row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if deed not in {offered["name"] for offered in self.deeds(user, row)}:
+            raise PermissionDenied
+        try:
+            return self.perform(request, user, row, deed) or back
+        except ApiError as refused:
+            words = [text for texts in (refused.fields or {}).values() for text in texts]
+            messages.error(request, " ".join(words) or str(refused))
+            return back
+
+    def perform(self, request: HttpRequest, user: User, row: Any, deed: str) -> HttpResponse | None:
+        """Do it; the answer is a page, or None to go back to the row."""
+        if deed != "reveal":
+            raise PermissionDenied
+        shown = services.reveal(user, row, self.masked, request.POST.get("reason", ""))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Revealed: {row}",
+            "opts": self.opts,
+            "shown": shown,
+            "back": reverse(f"console:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk]),
+        }
+        return TemplateResponse(request, "admin/console_revealed.html", context)
+
+
+def sealed_fields(model: type[models.Model]) -> tuple[str, ...]:
+    """Return the names of a model's sealed fields."""
+    return tuple(f.name for f in model._meta.get_fields() if isinstance(f, Sealed))
