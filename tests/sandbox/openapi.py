@@ -99,9 +99,7 @@ def unknown(schema: dict[str, Any], given: Any, at: str) -> list[str]:
         return min(tries, key=len)
     if isinstance(given, list):
         inner = next((each["items"] for each in options if each.get("type") == "array"), None)
-        return [f"{at}: no list"] if inner is None else [
-            fault for item in given for fault in unknown(inner, item, at)
-        ]
+        return [f"{at}: no list"] if inner is None else [fault for item in given for fault in unknown(inner, item, at)]
     words = [word for each in options for word in each.get("enum", [])]
     free = any("enum" not in each for each in options)
     return [] if free or given in words else [f"{at}: {given!r} is none of {words[:8]}"]

@@ -71,8 +71,14 @@ def test_tiers_are_shown_when_they_are_asked_for(shop):
     assert shown.product.name == "Pro"
 
 
-@pytest.mark.parametrize("tiers", [[{"up_to": 10, "unit_amount": 1}], [{"up_to": "inf"}],
-                                   [{"up_to": 9, "unit_amount": 1}, {"up_to": 5, "unit_amount": 1}, {"up_to": "inf", "unit_amount": 1}]])
+@pytest.mark.parametrize(
+    "tiers",
+    [
+        [{"up_to": 10, "unit_amount": 1}],
+        [{"up_to": "inf"}],
+        [{"up_to": 9, "unit_amount": 1}, {"up_to": 5, "unit_amount": 1}, {"up_to": "inf", "unit_amount": 1}],
+    ],
+)
 def test_tiers_that_do_not_climb_to_infinity_are_refused(shop, tiers):
     with pytest.raises(stripe.InvalidRequestError):
         shop.price(billing_scheme="tiered", tiers_mode="volume", tiers=tiers)

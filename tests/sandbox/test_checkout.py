@@ -10,14 +10,21 @@ def paid(shop, session, **form):
 
 def test_paying_makes_an_active_subscription(shop):
     price, customer = shop.price(2900), shop.customer()
-    session = shop.session(price, customer=customer.id, client_reference_id="order-1", metadata={"a": "1"},
-                           subscription_data={"metadata": {"app": "x"}})
+    session = shop.session(
+        price,
+        customer=customer.id,
+        client_reference_id="order-1",
+        metadata={"a": "1"},
+        subscription_data={"metadata": {"app": "x"}},
+    )
 
     page = shop.press(session, "pay")
 
     assert page.status == 303
     assert page.location == f"{shop.sandbox.receiver.url}/done?session={session.id}"
-    done = shop.v1.checkout.sessions.retrieve(session.id, {"expand": ["subscription.latest_invoice", "line_items"]}, shop.at)
+    done = shop.v1.checkout.sessions.retrieve(
+        session.id, {"expand": ["subscription.latest_invoice", "line_items"]}, shop.at
+    )
     subscription = done.subscription
     assert (done.status, done.payment_status, done.url) == ("complete", "paid", None)
     assert (done.client_reference_id, done.metadata.to_dict()) == ("order-1", {"a": "1"})
@@ -36,9 +43,15 @@ def test_paying_tells_everything_that_happened(shop):
     shop.press(shop.session(customer=shop.customer().id), "pay")
 
     assert shop.events("checkout", "customer.subscription", "invoice.", "payment_intent", "charge") == [
-        "invoice.created", "payment_intent.created", "invoice.finalized", "charge.succeeded",
-        "payment_intent.succeeded", "invoice.paid", "invoice.payment_succeeded",
-        "customer.subscription.created", "checkout.session.completed",
+        "invoice.created",
+        "payment_intent.created",
+        "invoice.finalized",
+        "charge.succeeded",
+        "payment_intent.succeeded",
+        "invoice.paid",
+        "invoice.payment_succeeded",
+        "customer.subscription.created",
+        "checkout.session.completed",
     ]
 
 
@@ -75,7 +88,9 @@ def test_declining_leaves_a_failed_attempt_and_an_open_session(shop):
     assert shop.v1.checkout.sessions.retrieve(session.id, None, shop.at).status == "open"
     assert shop.v1.subscriptions.list({"status": "all"}, shop.at).data == []
     assert shop.events("payment_intent", "charge", "invoice", "customer.sub", "checkout") == [
-        "payment_intent.created", "charge.failed", "payment_intent.payment_failed",
+        "payment_intent.created",
+        "charge.failed",
+        "payment_intent.payment_failed",
     ]
 
 
@@ -159,8 +174,11 @@ def test_a_trial_starts_without_a_charge(shop):
 
 
 def test_a_trial_without_a_payment_method_collects_none(shop):
-    session = shop.session(customer=shop.customer().id, payment_method_collection="if_required",
-                           subscription_data={"trial_period_days": 14})
+    session = shop.session(
+        customer=shop.customer().id,
+        payment_method_collection="if_required",
+        subscription_data={"trial_period_days": 14},
+    )
 
     assert paid(shop, session).subscription.default_payment_method is None
 

@@ -11,7 +11,9 @@ def test_a_renewal_comes_with_each_period(shop):
 
     invoices = shop.invoices()
     assert [(each.billing_reason, each.status) for each in invoices] == [
-        ("subscription_create", "paid"), ("subscription_cycle", "paid"), ("subscription_cycle", "paid"),
+        ("subscription_create", "paid"),
+        ("subscription_cycle", "paid"),
+        ("subscription_cycle", "paid"),
         ("subscription_cycle", "paid"),
     ]
     periods = [(each.lines.data[0].period.start, each.lines.data[0].period.end) for each in invoices]
@@ -42,7 +44,9 @@ def test_a_trial_ends_with_a_warning_and_an_invoice(shop):
     assert [each.amount_paid for each in shop.invoices()] == [0, 2900]
 
 
-@pytest.mark.parametrize(("wish", "status"), [("cancel", "canceled"), ("pause", "paused"), ("create_invoice", "past_due")])
+@pytest.mark.parametrize(
+    ("wish", "status"), [("cancel", "canceled"), ("pause", "paused"), ("create_invoice", "past_due")]
+)
 def test_a_trial_without_a_payment_method_ends_as_was_wished(shop, wish, status):
     settings = {"end_behavior": {"missing_payment_method": wish}}
     subscription = shop.subscription(customer=shop.customer(), trial_period_days=5, trial_settings=settings)

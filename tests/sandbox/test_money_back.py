@@ -60,7 +60,10 @@ def test_a_dispute_is_opened_and_lost(shop, sandbox, receiver, charge):
 def test_a_dispute_is_won(shop, sandbox, charge):
     dispute = sandbox.control("POST", "disputes", account=shop.account, charge=charge.id)
 
-    assert sandbox.control("POST", "disputes", account=shop.account, dispute=dispute["id"], status="won")["status"] == "won"
+    assert (
+        sandbox.control("POST", "disputes", account=shop.account, dispute=dispute["id"], status="won")["status"]
+        == "won"
+    )
 
 
 def test_an_open_invoice_is_voided_or_written_off(shop):

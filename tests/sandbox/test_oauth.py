@@ -118,7 +118,12 @@ def test_accounts_are_made_read_and_listed(sandbox):
 
 def test_an_account_link_leads_back(sandbox, receiver, account):
     link = sandbox.client().v1.account_links.create(
-        {"account": account, "type": "account_onboarding", "return_url": f"{receiver.url}/back", "refresh_url": receiver.url}
+        {
+            "account": account,
+            "type": "account_onboarding",
+            "return_url": f"{receiver.url}/back",
+            "refresh_url": receiver.url,
+        }
     )
 
     assert sandbox.browse(link.url).location == f"{receiver.url}/back"

@@ -45,8 +45,11 @@ def is_text(schema):
 
 
 def misfits_of_hash(ours, known, at):
-    faults = [f"{at}[{name}]: must be sent" for name in known.get("required", [])
-              if name in ours and not isinstance(ours[name], Required)]
+    faults = [
+        f"{at}[{name}]: must be sent"
+        for name in known.get("required", [])
+        if name in ours and not isinstance(ours[name], Required)
+    ]
     faults += [f"{at}[{name}]: must be sent, and cannot be" for name in known.get("required", []) if name not in ours]
     for name, schema in ours.items():
         theirs = known["properties"].get(name)

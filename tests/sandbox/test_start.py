@@ -10,9 +10,23 @@ GOOD = {"STRIPE_SECRET_KEY": "sk_test_x1234567890", "STRIPE_CLIENT_ID": "ca_x"}
 
 
 def start(tmp_path, environment, *arguments):
-    command = [sys.executable, "-m", "billing.stripe.sandbox", "--port", "0", "--state", str(tmp_path / "s"), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "billing.stripe.sandbox",
+        "--port",
+        "0",
+        "--state",
+        str(tmp_path / "s"),
+        *arguments,
+    ]
     return subprocess.run(
-        command, cwd=ROOT, env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True, timeout=20,
+        command,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=20,
         check=False,
     )
 
@@ -52,6 +66,8 @@ def test_a_taken_port_is_said(tmp_path, sandbox):
 def test_it_loads_no_django(tmp_path):
     asked = "import sys, billing.stripe.sandbox.server; print(sorted(m for m in sys.modules if m.split('.')[0] in ('django', 'djstripe', 'stripe', 'stackbe')))"
 
-    ended = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+    )
 
     assert ended.stdout.strip() == "[]"

@@ -60,7 +60,11 @@ def test_an_object_of_an_account_does_not_exist_on_the_platform(shop):
 def test_a_foreign_price_cannot_be_sold(shop, rival):
     price = shop.price()
 
-    asked = {"mode": "subscription", "success_url": "http://localhost/", "line_items": [{"price": price.id, "quantity": 1}]}
+    asked = {
+        "mode": "subscription",
+        "success_url": "http://localhost/",
+        "line_items": [{"price": price.id, "quantity": 1}],
+    }
     error = refused(shop.v1.checkout.sessions.create, asked, {"stripe_account": rival})
 
     assert error.code == "resource_missing"
@@ -87,7 +91,11 @@ def test_a_taken_product_id_is_refused(shop):
     ("given", "code", "param"),
     [
         ({"name": "A", "colour": "red"}, "parameter_unknown", "colour"),
-        ({"name": "A", "marketing_features": [{"name": "x", "y": "z"}]}, "parameter_unknown", "marketing_features[0][y]"),
+        (
+            {"name": "A", "marketing_features": [{"name": "x", "y": "z"}]},
+            "parameter_unknown",
+            "marketing_features[0][y]",
+        ),
         ({}, "parameter_missing", "name"),
         ({"name": ""}, "parameter_invalid_empty", "name"),
         ({"name": "A", "active": "perhaps"}, None, "active"),

@@ -47,8 +47,9 @@ def test_a_first_payment_that_fails_leaves_it_incomplete_and_then_expired(shop, 
 
 
 def test_default_incomplete_waits_for_the_payment(shop):
-    subscription = shop.subscription(customer=shop.payer(), payment_behavior="default_incomplete",
-                                     expand=["latest_invoice.payments"])
+    subscription = shop.subscription(
+        customer=shop.payer(), payment_behavior="default_incomplete", expand=["latest_invoice.payments"]
+    )
 
     assert subscription.status == "incomplete"
     assert subscription.latest_invoice.payments.data[0].status == "open"
@@ -89,10 +90,15 @@ def test_a_preview_shows_the_invoice_that_the_change_makes(shop):
     subscription, price = shop.subscription(shop.price(3000)), shop.price(6000)
     shop.advance("10d")
     moment = shop.v1.events.list({"limit": 1}, shop.at).data[0].created + 10 * 86400
-    details = {"items": [{"id": item_of(subscription).id, "price": price.id}], "proration_behavior": "always_invoice",
-               "proration_date": moment}
+    details = {
+        "items": [{"id": item_of(subscription).id, "price": price.id}],
+        "proration_behavior": "always_invoice",
+        "proration_date": moment,
+    }
 
-    preview = shop.v1.invoices.create_preview({"subscription": subscription.id, "subscription_details": details}, shop.at)
+    preview = shop.v1.invoices.create_preview(
+        {"subscription": subscription.id, "subscription_details": details}, shop.at
+    )
     changed = change(shop, subscription, price, proration_behavior="always_invoice", proration_date=moment)
 
     invoice = shop.v1.invoices.retrieve(changed.latest_invoice, None, shop.at)
@@ -142,7 +148,12 @@ def test_a_downgrade_leaves_a_credit_that_the_next_invoice_uses(shop):
     assert shop.v1.customers.retrieve(subscription.customer, None, shop.at).balance == -3000
     shop.advance("32d")
     renewal = shop.invoices()[-1]
-    assert (renewal.total, renewal.amount_due, renewal.starting_balance, renewal.ending_balance) == (2000, 0, -3000, -1000)
+    assert (renewal.total, renewal.amount_due, renewal.starting_balance, renewal.ending_balance) == (
+        2000,
+        0,
+        -3000,
+        -1000,
+    )
 
 
 def test_another_interval_starts_a_new_period_now(shop):
@@ -161,8 +172,13 @@ def test_a_failed_upgrade_with_error_if_incomplete_keeps_the_old_plan(shop):
     shop.pays(customer.id, "decline")
 
     with pytest.raises(stripe.CardError):
-        change(shop, subscription, shop.price(9000), proration_behavior="always_invoice",
-               payment_behavior="error_if_incomplete")
+        change(
+            shop,
+            subscription,
+            shop.price(9000),
+            proration_behavior="always_invoice",
+            payment_behavior="error_if_incomplete",
+        )
 
     kept = shop.reload(subscription)
     assert (kept.status, item_of(kept).price.id) == ("active", old.id)
@@ -183,8 +199,9 @@ def test_a_pending_update_is_applied_once_it_is_paid(shop):
     subscription = shop.subscription(old, customer)
     shop.pays(customer.id, "authenticate")
 
-    waiting = change(shop, subscription, new, proration_behavior="always_invoice",
-                     payment_behavior="pending_if_incomplete")
+    waiting = change(
+        shop, subscription, new, proration_behavior="always_invoice", payment_behavior="pending_if_incomplete"
+    )
     invoice = shop.v1.invoices.retrieve(waiting.latest_invoice, None, shop.at)
     assert (waiting.status, item_of(waiting).price.id) == ("active", old.id)
     assert waiting.pending_update.subscription_items[0].price.id == new.id
@@ -200,8 +217,13 @@ def test_a_pending_update_that_is_not_paid_is_dropped(shop):
     old, customer = shop.price(3000), shop.payer()
     subscription = shop.subscription(old, customer)
     shop.pays(customer.id, "decline")
-    waiting = change(shop, subscription, shop.price(9000), proration_behavior="always_invoice",
-                     payment_behavior="pending_if_incomplete")
+    waiting = change(
+        shop,
+        subscription,
+        shop.price(9000),
+        proration_behavior="always_invoice",
+        payment_behavior="pending_if_incomplete",
+    )
 
     shop.advance("24h")
 
@@ -319,14 +341,20 @@ def test_subscriptions_are_listed_by_customer_status_and_price(shop):
     subscription = shop.subscription(price)
     shop.subscription()
 
-    found = shop.v1.subscriptions.list({"customer": subscription.customer, "status": "active", "price": price.id}, shop.at)
+    found = shop.v1.subscriptions.list(
+        {"customer": subscription.customer, "status": "active", "price": price.id}, shop.at
+    )
 
     assert [each.id for each in found.data] == [subscription.id]
 
 
 @pytest.mark.parametrize(
-    ("given", "code"), [({"items": []}, "parameter_missing"), ({"items": [{"price": "price_no"}]}, "resource_missing"),
-                        ({"trial_end": 5}, None)]
+    ("given", "code"),
+    [
+        ({"items": []}, "parameter_missing"),
+        ({"items": [{"price": "price_no"}]}, "resource_missing"),
+        ({"trial_end": 5}, None),
+    ],
 )
 def test_a_subscription_that_cannot_be_is_refused(shop, given, code):
     with pytest.raises(stripe.InvalidRequestError) as caught:

@@ -35,8 +35,13 @@ def test_only_subscribed_types_are_sent(shop, receiver):
     shop.press(shop.session(customer=shop.customer().id), "pay")
 
     hooks = receiver.of(
-        shop.account, "product.created", "price.created", "invoice.finalized", "invoice.paid",
-        "customer.subscription.created", "checkout.session.completed",
+        shop.account,
+        "product.created",
+        "price.created",
+        "invoice.finalized",
+        "invoice.paid",
+        "customer.subscription.created",
+        "checkout.session.completed",
     )
 
     assert len(hooks) == 6

@@ -140,7 +140,8 @@ def redeliver(store: Store, settings: Settings, given: Json) -> Json:
     if "id" not in given and "event" not in given:
         raise missing("id")
     found = store.rows(
-        "UPDATE deliveries SET state = 'pending', due = 0, attempts = 0 WHERE id = ? OR event = ? RETURNING id",
+        "INSERT INTO deliveries (account, event, type, endpoint, due) SELECT DISTINCT account, event, type, endpoint, 0"
+        " FROM deliveries WHERE id = ? OR event = ? RETURNING id",
         given.get("id"),
         given.get("event"),
     )
