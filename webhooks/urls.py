@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stackbe.kernel.routes import may, route
-from webhooks import views
+from webhooks import dashboard, views
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -23,4 +23,4 @@ ROUTES = [
     route("events/<str:event_id>", views.OneEvent, "event", GET=READ),
     route("events/<str:event_id>/redeliver", views.EventRedelivery, "event-redeliver", POST=WRITE),
 ]
-PAGES: list[URLPattern] = []
+PAGES: list[URLPattern] = [*dashboard.PAGES]

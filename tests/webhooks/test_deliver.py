@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pytest
+from procrastinate.contrib.django.models import ProcrastinateJob
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 from svix.webhooks import Webhook as SvixWebhook
 
@@ -163,6 +164,7 @@ def test_an_endpoint_that_failed_for_five_days_is_disabled(
     with reading(desk.scope):
         endpoint.refresh_from_db()
     assert (endpoint.enabled, endpoint.disabled_reason) == (False, "failing")
+    assert ProcrastinateJob.objects.filter(task_name="webhooks.mail_disabled").count() == 1
 
 
 def test_one_success_ends_the_record_of_failures(desk: Desk, receiver: Receiver) -> None:

@@ -11,9 +11,11 @@ from django.db import InterfaceError, OperationalError, connection
 
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.jobs import enqueue
 from stackbe.kernel.models import SubjectKey
 from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import change, current
+from webhooks import tasks
 from webhooks.dispatch.fanout import ACTOR
 from webhooks.dispatch.queue import Claimed, Parcel, Unsendable
 from webhooks.models import Attempt, Delivery, WebhookEndpoint
@@ -198,3 +200,7 @@ def _disable(scope: Scope, endpoint_id: UUID, reason: str) -> None:
         endpoint.updated_at = wall_clock()
         endpoint.save(update_fields=["enabled", "disabled_reason", "updated_at"])
         audit(scope, "webhook_endpoint.disabled", endpoint.public_id, detail={"reason": reason})
+        enqueue(
+            tasks.mail_disabled,
+            tenant_id=str(scope.tenant_id), app_id=str(scope.app), endpoint_id=str(endpoint_id),
+        )  # fmt: skip
