@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apikeys import views
+from apikeys import dashboard, views
 from stackbe.kernel.routes import TENANT_KEYS, may, route
 from stackbe.kernel.scope import Role
 
@@ -24,4 +24,4 @@ ROUTES = [
     route("api-keys", views.TenantKeys, "tenant-api-keys", GET=TENANT_LOOK, POST=TENANT_WRITE),
     route("api-keys/<str:key_id>", views.TenantKey, "tenant-api-key", DELETE=TENANT_WRITE),
 ]
-PAGES: list[URLPattern] = []
+PAGES: list[URLPattern] = [*dashboard.PAGES]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from billing import dashboard
 from billing.stripe import urls as stripe_urls
 from billing.views import access, catalogue, subscriptions
 from stackbe.kernel.routes import KEYS, SESSIONS, may, route
@@ -54,4 +55,4 @@ ROUTES = [
         DELETE=GRANT,
     ),
 ]
-PAGES: list[URLPattern] = [*stripe_urls.PAGES]
+PAGES: list[URLPattern] = [*stripe_urls.PAGES, *dashboard.PAGES]

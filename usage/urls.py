@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern
 
 from stackbe.kernel.routes import KEYS, SESSIONS, Limit, Route, may, route
+from usage import dashboard
 from usage.views import checks, metrics, usage
 
 ROUTES: list[Route] = [
@@ -39,4 +40,4 @@ ROUTES: list[Route] = [
     route("usage/check", usage.UsageCheck, "usage-check", GET=may("usage:read", limit=Limit.HOT)),
     route("usage", usage.Usage, "usage", GET=may("usage:read")),
 ]
-PAGES: list[URLPattern] = []
+PAGES: list[URLPattern] = [*dashboard.PAGES]
