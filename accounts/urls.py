@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from django.urls import path
 
+from accounts.dashboard import urls as dashboard
+from accounts.pages import customers as customer_pages
 from accounts.pages import developers
-from accounts.views import apps, customers, me, tenants
+from accounts.views import apps, auth, customers, me, tenants
 from stackbe.kernel.routes import KEYS, PUBLIC, SESSIONS, TENANT_KEYS, Limit, may, route
-from stackbe.kernel.scope import Role
+from stackbe.kernel.scope import Credential, Role
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -38,7 +40,51 @@ ROUTES = [
         GET=may("customers:read", role=Role.DEVELOPER),
     ),
 ]
+AUTH = "apps/<str:app_id>/auth"
+OPEN = may(credentials=PUBLIC, limit=Limit.AUTH)
+ROUTES += [
+    route(
+        f"{AUTH}/magic-link",
+        auth.MagicLinks,
+        "auth-magic-link",
+        POST=may(credentials=KEYS | {Credential.PUBLISHABLE}),
+    ),
+    route(f"{AUTH}/verify", auth.Verify, "auth-verify", GET=OPEN, POST=OPEN),
+    route(f"{AUTH}/session", auth.Session, "auth-session", GET=may(credentials=SESSIONS, limit=Limit.HOT)),
+    route(f"{AUTH}/refresh", auth.Refresh, "auth-refresh", POST=OPEN),
+    route(f"{AUTH}/introspect", auth.Introspect, "auth-introspect", POST=may("auth:write")),
+    route(f"{AUTH}/logout", auth.Logout, "auth-logout", POST=may(credentials=SESSIONS)),
+    route(
+        f"{AUTH}/switch-organization",
+        auth.SwitchOrganization,
+        "auth-switch-organization",
+        POST=may(credentials=SESSIONS),
+    ),
+    route(
+        "apps/<str:app_id>/.well-known/jwks.json",
+        auth.Jwks,
+        "auth-jwks",
+        GET=may(credentials=PUBLIC, limit=Limit.PAGE),
+    ),
+    route(
+        f"{CUSTOMER}/sessions",
+        auth.CustomerSessions,
+        "customer-sessions",
+        GET=may("auth:write"),
+        POST=may("auth:write"),
+    ),
+    route(
+        f"{CUSTOMER}/sessions/<str:session_id>",
+        auth.CustomerSessionItem,
+        "customer-session",
+        DELETE=may("auth:write"),
+    ),
+]
 PAGES: list[URLPattern] = [
+    *dashboard.PAGES,
+    path("auth/confirm", customer_pages.confirm, name="customer-confirm"),
+    path("auth/peek", customer_pages.peek, name="customer-peek"),
+    path("auth/code", customer_pages.enter_code, name="customer-code"),
     path("login", developers.log_in, name="login"),
     path("signup", developers.sign_up, name="signup"),
     path("logout", developers.log_out, name="logout"),

@@ -293,7 +293,7 @@ class ApiView(APIView):
         scope = self.scope
         hot = access.limit == Limit.HOT
         limit = scope.hot_limit_per_minute if hot else scope.api_limit_per_minute
-        self._take(f"{access.limit}:{scope.credential}:{scope.credential_id}", limit)
+        self._take(f"{access.limit}:{scope.credential}:{scope.session_id or scope.credential_id}", limit)
 
     def _count_address(self, access: Access) -> None:
         caller = http.network_of(http.client_address(self.request._request))

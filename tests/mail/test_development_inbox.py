@@ -11,7 +11,9 @@ from stackbe.mail.sending import Message, send
 
 
 def caught(to="ada@example.com", subject="Hello"):
-    send(Message(to=to, subject=subject, text="Go to https://example.com/a?b=c#d. Bye", html="<p>Hi</p>", code="123456"))
+    send(
+        Message(to=to, subject=subject, text="Go to https://example.com/a?b=c#d. Bye", html="<p>Hi</p>", code="123456")
+    )
 
 
 @pytest.fixture(autouse=True)

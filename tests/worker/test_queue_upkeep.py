@@ -122,4 +122,9 @@ def test_idle_buckets_go_and_live_ones_stay():
 def test_every_periodic_task_is_known_by_its_plain_name():
     names = {task.task.name for task in app.periodic_registry.periodic_tasks.values()}
 
-    assert {"kernel.retry_stalled_jobs", "kernel.seal_audit_rows", "kernel.make_partitions", "kernel.purge_expired"} <= names
+    assert {
+        "kernel.retry_stalled_jobs",
+        "kernel.seal_audit_rows",
+        "kernel.make_partitions",
+        "kernel.purge_expired",
+    } <= names

@@ -1,0 +1,136 @@
+"""The page that a customer's link opens, in the app's name: GET shows, POST spends and goes back to the app."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from csp.decorators import csp_update
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+from django_ratelimit import UNSAFE
+from django_ratelimit.decorators import ratelimit
+
+from accounts import opaque
+from accounts.errors import RedirectNotAllowed, TokenAlreadyUsed, TokenExpired, TokenInvalid
+from accounts.lookups import KnownApp, known_app
+from accounts.models import App
+from accounts.pages.browser import discreet
+from accounts.pages.forms import CodeForm
+from accounts.services import magic_links
+from stackbe.kernel import ids
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from stackbe.kernel.errors import ApiError
+
+TRIES = {"key": "ip", "rate": "60/m", "method": UNSAFE}
+SEE_OTHER = 303
+GONE = 410
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@discreet
+@ratelimit(group="customer-confirm", **TRIES)
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Show the page, which spends nothing; its button posts the token and leads to the app's callback."""
+    if request.method != "POST":
+        app = _app_named(request.GET.get("app", ""))
+        return _dead(request, None, TokenInvalid()) if app is None else _page(request, app, CodeForm())
+    token = request.POST.get("token", "")
+    app = _app_of(token)
+    if app is None:
+        return _dead(request, None, TokenInvalid())
+    try:
+        return _see_other(magic_links.confirm_link(app, token))
+    except (TokenInvalid, TokenExpired, TokenAlreadyUsed, RedirectNotAllowed) as refusal:
+        return _dead(request, app, refusal)
+
+
+@require_POST
+@discreet
+@ratelimit(group="customer-peek", **TRIES)
+def peek(request: HttpRequest) -> HttpResponse:
+    """Tell the page which address the link was mailed to, masked; spends nothing."""
+    token = request.POST.get("token", "")
+    app = _app_of(token)
+    try:
+        if app is None:
+            raise TokenInvalid
+        return JsonResponse({"email": magic_links.preview(app, token), "otherBrowser": False})
+    except (TokenInvalid, TokenExpired, TokenAlreadyUsed) as refusal:
+        return JsonResponse({"code": refusal.code}, status=refusal.status)
+
+
+@require_POST
+@discreet
+@ratelimit(group="customer-code", **TRIES)
+def enter_code(request: HttpRequest) -> HttpResponse:
+    """Sign in with the 6 digits that the mail carries beside its link."""
+    app = _app_named(request.GET.get("app", ""))
+    if app is None:
+        return _dead(request, None, TokenInvalid())
+    form = CodeForm(request.POST)
+    if form.is_valid():
+        asked = form.cleaned_data
+        try:
+            return _see_other(magic_links.confirm_code(app, asked["email"], asked["code"]))
+        except TokenInvalid as refusal:
+            form.add_error("code", str(refusal))
+        except RedirectNotAllowed as refusal:
+            return _dead(request, app, refusal)
+    return _page(request, app, form, status=400)
+
+
+def _page(request: HttpRequest, app: KnownApp, form: CodeForm, status: int = 200) -> HttpResponse:
+    named = f"?app={ids.encode(App.id_prefix, app.id)}"
+    context = {
+        "action": reverse("customer-confirm"),
+        "peek_url": reverse("customer-peek"),
+        "code_form": form,
+        "code_url": reverse("customer-code") + named,
+        "brand": _brand(app),
+    }
+    response = render(request, "auth/confirm.html", context, status=status)
+    may_lead_to = csp_update({"form-action": _origins(app)})
+    return may_lead_to(lambda _request: response)(request)
+
+
+def _origins(app: KnownApp) -> list[str]:
+    """Return where the form may lead: browsers hold form-action against the redirect that follows as well."""
+    urls = [*app.settings.callback_urls, *filter(None, [app.settings.dev_callback_url])]
+    return sorted({f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, urls)})
+
+
+def _brand(app: KnownApp) -> dict[str, Any]:
+    """Return the app's name and colour. Its logo stays out: the page loads nothing from elsewhere."""
+    return {"name": app.settings.email_from_name or app.name, "color": app.settings.brand_color}
+
+
+def _app_named(app_id: str) -> KnownApp | None:
+    try:
+        app = known_app(ids.decode(App.id_prefix, app_id))
+    except ids.MalformedId:
+        return None
+    return None if app is None or app.closed else app
+
+
+def _app_of(token: str) -> KnownApp | None:
+    link = opaque.read(opaque.MAGIC_LINK, token)
+    if link is None or link.app_id is None:
+        return None
+    return _app_named(ids.encode(App.id_prefix, link.app_id))
+
+
+def _see_other(url: str) -> HttpResponse:
+    response = HttpResponseRedirect(url)
+    response.status_code = SEE_OTHER
+    return response
+
+
+def _dead(request: HttpRequest, app: KnownApp | None, refusal: ApiError) -> HttpResponse:
+    context = {"reason": str(refusal), "brand": None if app is None else _brand(app)}
+    return render(request, "auth/link_dead.html", context, status=GONE)

@@ -1,0 +1,313 @@
+"""Customers sign in over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.conf import settings
+from rest_framework.response import Response
+
+from accounts import opaque
+from accounts.authentication import verify
+from accounts.errors import AppNotFound, SessionExpired, SessionInvalid, TokenInvalid
+from accounts.events import customer_as_event
+from accounts.link_mail import CUSTOMER_CONFIRM
+from accounts.lookups import KnownApp, known_app
+from accounts.models import App, CustomerSession
+from accounts.services import magic_links, sessions, tokens
+from accounts.services.customers import find_customer, live_customers
+from accounts.sign_in_shapes import (
+    IntrospectInput,
+    IntrospectOutput,
+    JwksOutput,
+    MagicLinkInput,
+    MagicLinkOutput,
+    NewSessionInput,
+    RefreshInput,
+    RefreshOutput,
+    SessionListQuery,
+    SessionOutput,
+    SessionRowOutput,
+    SwitchInput,
+    SwitchOutput,
+    VerifyInput,
+    VerifyOutput,
+    VerifyQuery,
+)
+from billing.services.access import entitlements_of
+from stackbe.kernel import http, ids
+from stackbe.kernel.api import ApiView, operation
+from stackbe.kernel.clock import render
+from stackbe.kernel.errors import Forbidden
+from stackbe.kernel.ids import encode
+from stackbe.kernel.scope import Credential, Scope
+from stackbe.kernel.transactions import change, reading
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+SENT = {"success": True, "message": "If this address can sign in, a link is on its way."}
+CACHED_SECONDS = 300
+
+
+def app_in_service(app_id: str) -> KnownApp:
+    """Return the app that a path names, whoever asks; a closed one is not found."""
+    try:
+        app = known_app(ids.decode(App.id_prefix, app_id))
+    except ids.MalformedId:
+        raise AppNotFound from None
+    if app is None or app.closed:
+        raise AppNotFound
+    return app
+
+
+def own_app(scope: Scope, app_id: str) -> KnownApp:
+    """Return the app that a path names, or the API's 404 unless it is the credential's."""
+    app = app_in_service(app_id)
+    if app.tenant_id != scope.tenant_id or scope.app_id not in {None, app.id}:
+        raise AppNotFound
+    return app
+
+
+class MagicLinks(ApiView):
+    """Links that customers ask for."""
+
+    @operation(input=MagicLinkInput, output=MagicLinkOutput, network=True, idempotent=False)
+    def post(self, request: Request, app_id: str) -> Response:
+        """Mail a customer a sign-in link. The answer is the same whether or not the address is known."""
+        asked = self.parse()
+        app = own_app(self.scope, app_id)
+        scope = app.system_scope(self.scope.actor)
+        browser = self.scope.credential == Credential.PUBLISHABLE
+        if browser:
+            _refuse_foreign_origin(request, app)
+        wanted, use_dev = asked.get("redirect_url"), asked.get("use_dev", False)
+        target = magic_links.redirect_target(app, wanted, use_dev=use_dev)
+        caller = http.network_of(http.address.get()) if browser else None
+        if magic_links.mail_allowed(scope, asked["email"], caller):
+            with change(scope):
+                magic_links.request_magic_link(
+                    scope,
+                    app,
+                    email=asked["email"],
+                    redirect_url=target,
+                    organization_id=asked.get("organization_id"),
+                    tell_unknown=not browser and self.scope.allows("auth:write"),
+                )
+        return self.reply(SENT)
+
+
+class Verify(ApiView):
+    """The step that makes a session."""
+
+    @operation(query=VerifyQuery, status=302)
+    def get(self, request: Request, app_id: str) -> Response:
+        """Lead a link of the form that carries its token in the query to the page that asks; spends nothing."""
+        token = self.query()["token"]
+        app = app_in_service(app_id)
+        link = opaque.read(opaque.MAGIC_LINK, token)
+        if link is None or link.app_id != app.id:
+            raise TokenInvalid
+        where = f"{settings.BASE_URL}{CUSTOMER_CONFIRM}?app={app_id}#token={token}"
+        return Response(status=302, headers={"Location": where, "Referrer-Policy": "no-referrer"})
+
+    @operation(input=VerifyInput, output=VerifyOutput, idempotent=False)
+    def post(self, request: Request, app_id: str) -> Response:
+        """Turn a one-time code, a link's token, or an address and its 6 digits into a session. Works once."""
+        asked = self.parse()
+        app = app_in_service(app_id)
+        opened, redirect_url = magic_links.sign_in(
+            app,
+            token=asked.get("token"),
+            email=asked.get("email"),
+            code=asked.get("code"),
+            user_agent=request.headers.get("User-Agent", ""),
+        )
+        scope = app.system_scope("sign-in")
+        with reading(scope):
+            return self.reply(opened_as_json(scope, opened, redirect_url or None))
+
+
+class Session(ApiView):
+    """The session that asks."""
+
+    @operation(output=SessionOutput)
+    def get(self, request: Request, app_id: str) -> Response:
+        """Show who is signed in and what their plan holds."""
+        own_app(self.scope, app_id)
+        scope = self.scope
+        customer = live_customers(scope).filter(pk=scope.customer_id).first()
+        session = CustomerSession.objects.within(scope).filter(pk=scope.session_id).first()
+        if customer is None or session is None:
+            raise SessionInvalid
+        shown = customer_as_event(customer)
+        return self.reply(
+            {
+                "valid": True,
+                "customer": {name: shown[name] for name in ("id", "email", "name", "metadata")},
+                "entitlements": entitlements_shown(scope, customer.id),
+                "organizationId": scope.organization_id and encode("org", scope.organization_id),
+                "orgRole": scope.organization_role,
+                "expiresAt": render(session.expires_at),
+            }
+        )
+
+
+class Refresh(ApiView):
+    """The exchange of refresh tokens."""
+
+    @operation(input=RefreshInput, output=RefreshOutput, idempotent=False)
+    def post(self, request: Request, app_id: str) -> Response:
+        """Get a new pair. The same token again within 10 seconds answers the same; later it ends the session."""
+        token = self.parse()["refresh_token"]
+        scope = app_in_service(app_id).system_scope("sign-in")
+        with change(scope):
+            refreshed = sessions.refresh_session(scope, token)
+        if refreshed.opened is None:
+            raise refreshed.refusal or SessionInvalid()
+        opened = refreshed.opened
+        return self.reply(
+            {
+                "sessionToken": opened.access_token,
+                "refreshToken": opened.refresh_token,
+                "expiresAt": render(opened.expires_at),
+            }
+        )
+
+
+class Logout(ApiView):
+    """Signing out."""
+
+    @operation(status=204, idempotent=False)
+    def post(self, request: Request, app_id: str) -> Response:
+        """End the session that asks, everywhere and at once."""
+        own_app(self.scope, app_id)
+        session = CustomerSession.objects.within(self.scope).locked().get(pk=self.scope.session_id)
+        sessions.end_session(self.scope, session, "signed out")
+        return self.reply()
+
+
+class SwitchOrganization(ApiView):
+    """The organization that a session acts in."""
+
+    @operation(input=SwitchInput, output=SwitchOutput, idempotent=False)
+    def post(self, request: Request, app_id: str) -> Response:
+        """Act in another organization, or in none, with a new access token."""
+        own_app(self.scope, app_id)
+        organization_id = self.parse()["organization_id"]
+        text, expires_at, role = sessions.switch_organization(self.scope, organization_id)
+        return self.reply(
+            {
+                "sessionToken": text,
+                "expiresAt": render(expires_at),
+                "organizationId": organization_id and encode("org", organization_id),
+                "orgRole": role,
+            }
+        )
+
+
+class Introspect(ApiView):
+    """What a token opens, for backends that do not verify offline."""
+
+    @operation(input=IntrospectInput, output=IntrospectOutput, idempotent=False)
+    def post(self, request: Request, app_id: str) -> Response:
+        """Say whether an access token opens a session of this app now."""
+        token = self.parse()["token"]
+        app = own_app(self.scope, app_id)
+        try:
+            found = verify(token)
+        except (SessionInvalid, SessionExpired):
+            found = None
+        if found is None or found.app_id != app.id:
+            return self.reply({"active": False})
+        claims = tokens.claims_of(token)
+        return self.reply(
+            {
+                "active": True,
+                "customerId": encode("cust", found.customer_id),
+                "sid": encode("sess", found.id),
+                "organizationId": claims["org"],
+                "orgRole": found.organization_role,
+                "exp": claims["exp"],
+            }
+        )
+
+
+class Jwks(ApiView):
+    """The app's public keys."""
+
+    @operation(output=JwksOutput)
+    def get(self, request: Request, app_id: str) -> Response:
+        """List the keys that verify the app's session tokens; a retired one stays until its last token ends."""
+        scope = app_in_service(app_id).system_scope("jwks")
+        with reading(scope):
+            response = self.reply({"keys": tokens.public_keys(scope)})
+        response["Cache-Control"] = f"public, max-age={CACHED_SECONDS}"
+        response["Access-Control-Allow-Origin"] = "*"
+        return response
+
+
+class CustomerSessions(ApiView):
+    """Where a customer is signed in."""
+
+    @operation(query=SessionListQuery, output=SessionRowOutput, many=True)
+    def get(self, request: Request, customer_id: str) -> Response:
+        """List the customer's live sessions."""
+        customer = find_customer(self.scope, public_id=customer_id)
+        return self.page(sessions.live_sessions(self.scope, customer.id), self.query())
+
+    @operation(input=NewSessionInput, output=VerifyOutput, status=201)
+    def post(self, request: Request, customer_id: str) -> Response:
+        """Open a session for a customer whom the app has signed in itself."""
+        asked = self.parse()
+        customer = find_customer(self.scope, public_id=customer_id)
+        self.subject_id = customer.id
+        opened = sessions.start_session(self.scope, customer, organization_id=asked.get("organization_id"))
+        return self.reply(opened_as_json(self.scope, opened, None))
+
+
+class CustomerSessionItem(ApiView):
+    """One place where a customer is signed in."""
+
+    @operation(status=204)
+    def delete(self, request: Request, customer_id: str, session_id: str) -> Response:
+        """End a session at once."""
+        customer = find_customer(self.scope, public_id=customer_id)
+        rows = CustomerSession.objects.within(self.scope).locked().filter(customer_id=customer.id)
+        sessions.end_session(self.scope, rows.fetch(session_id), "revoked")
+        return self.reply()
+
+
+def opened_as_json(scope: Scope, opened: sessions.Opened, redirect_url: str | None) -> dict[str, Any]:
+    """Return both documented shapes of a new session at once. Runs inside a change or reading."""
+    shown = customer_as_event(opened.customer)
+    organization_id = opened.session.organization_id
+    return {
+        "success": True,
+        "valid": True,
+        "customerId": shown["id"],
+        "email": shown["email"],
+        "sessionToken": opened.access_token,
+        "refreshToken": opened.refresh_token,
+        "expiresAt": render(opened.expires_at),
+        "tenantId": encode("ten", scope.tenant_id),
+        "organizationId": organization_id and encode("org", organization_id),
+        "orgRole": opened.organization_role,
+        "redirectUrl": redirect_url,
+        "customer": shown,
+        "entitlements": entitlements_shown(scope, opened.customer.id),
+    }
+
+
+def entitlements_shown(scope: Scope, customer_id: UUID) -> dict[str, Any]:
+    """Return the plan's name and what it holds, as sign-in tells them."""
+    held = entitlements_of(scope, customer_id)
+    return {"planName": held["planName"], "features": held["entitlements"]}
+
+
+def _refuse_foreign_origin(request: Request, app: KnownApp) -> None:
+    origin = request.headers.get("Origin")
+    if origin is None or origin not in app.settings.allowed_origins:
+        said = origin or "A request without an Origin header"
+        raise Forbidden(f"{said} may not use the publishable key. Add the origin to settings.allowedOrigins.")
