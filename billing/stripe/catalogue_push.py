@@ -172,12 +172,14 @@ def _push_product(scope: Scope, work: PlanWork) -> str:
 
 def _create_product(scope: Scope, work: PlanWork, digest: str) -> str:
     with change(scope):
+        Product.objects.within(scope).locked().get(pk=work.product_id)
         known = _product_link(scope, work.product_id, work.account.id)
         if known is not None and known.stripe_id != work.product_stripe_id:
             return known.stripe_id  # Another push was faster.
         intent = record_intent(scope, "product.create", work.product_id, work.account.id, once=True)
     made = perform(scope, intent, lambda: work.account.create("product", work.product, intent=intent))
     with change(scope):
+        Product.objects.within(scope).locked().get(pk=work.product_id)
         settle(scope, intent, made["id"])
         _link_product(scope, work, made["id"], digest)
     return str(made["id"])
@@ -203,9 +205,9 @@ def _push_price(scope: Scope, account: ConnectedAccount, price_id: UUID, params:
         intent = record_intent(scope, "price.create", price_id, account.id, once=True)
     made = perform(scope, intent, lambda: account.create("price", params, intent=intent))
     with change(scope):
-        settle(scope, intent, made["id"])
         rows = Price.objects.within(scope).filter(pk=price_id)
         rows.update(stripe_account=account.id, stripe_price_id=made["id"])
+        settle(scope, intent, made["id"])
 
 
 def _set_active(scope: Scope, account: ConnectedAccount, stripe_price_id: str, *, active: bool) -> None:

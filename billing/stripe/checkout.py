@@ -274,16 +274,17 @@ def _price_at_stripe(scope: Scope, opening: Opening) -> Price:
 def _customer_at_stripe(scope: Scope, opening: Opening) -> str:
     account = opening.account
     with change(scope):
+        customer = Customer.objects.within(scope).locked().get(pk=opening.customer_id)
         known = _stripe_customer(scope, opening)
         if known is not None:
             return known.stripe_customer_id
-        customer = Customer.objects.within(scope).get(pk=opening.customer_id)
         params: Json = {"email": customer.email, "metadata": mark(scope, stackbe_customer=customer.public_id)}
         if customer.name:
             params["name"] = customer.name
         intent = record_intent(scope, "customer.create", customer.pk, account.id, once=True)
     made = perform(scope, intent, lambda: account.create("customer", params, intent=intent))
     with change(scope):
+        Customer.objects.within(scope).locked().get(pk=opening.customer_id)
         settle(scope, intent, made["id"])
         link = StripeCustomer(
             **owned_by(scope), customer_id=opening.customer_id, account_id=account.id, stripe_customer_id=made["id"]

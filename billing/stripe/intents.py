@@ -21,6 +21,9 @@ from stackbe.kernel.transactions import change, require_change
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
+DONE, FAILED = StripeIntent.State.DONE, StripeIntent.State.FAILED
+
+
 def record_intent(
     scope: Scope, kind: str, target: Any, account_id: str, *, once: bool = False, claim_id: UUID | None = None
 ) -> Intent:
@@ -28,7 +31,8 @@ def record_intent(
 
     `once` makes all who ask while it is pending share one intent (two requests that both find a
     customer unknown to Stripe make one there). `claim_id`, that of the request's Idempotency-Key,
-    lets a repeated request find the intent of the one that was cut off.
+    lets a repeated request find the intent of the one that was cut off. For `once`, hold the row that
+    the intent is about, here and where it is settled: so nobody finds it done but not yet linked.
     """
     require_change()
     fresh = new_id()
@@ -38,14 +42,15 @@ def record_intent(
     wanted = StripeIntent(
         id=fresh, **owned_by(scope), kind=kind, target=str(target), account_id=account_id, idempotency_key=name
     )
-    StripeIntent.unscoped.bulk_create([wanted], ignore_conflicts=True)
-    found = rows.locked().get(idempotency_key=name)
-    if found.state == StripeIntent.State.FAILED or (once and found.state == StripeIntent.State.DONE):
-        # It is over, and asked for anew: the old row makes room for one with a key of its own.
-        found.idempotency_key = f"{name}:{found.id}"
-        found.save(update_fields=["idempotency_key"])
+    found = None
+    while found is None:
         StripeIntent.unscoped.bulk_create([wanted], ignore_conflicts=True)
-        found = rows.locked().get(idempotency_key=name)
+        found = rows.locked().filter(idempotency_key=name).first()
+        if found is not None and (found.state == FAILED or (once and found.state == DONE)):
+            # It is over, and asked for anew: the old row makes room for one with a key of its own.
+            found.idempotency_key = f"{name}:{found.id}"
+            found.save(update_fields=["idempotency_key"])
+            found = None
     found.attempts += 1
     found.save(update_fields=["attempts"])
     return Intent(found.id)

@@ -8,6 +8,8 @@ import pytest
 
 from billing.models import StripeConnection
 from billing.stripe.connect import connect_sandbox_account
+from tests.cast import Api, found_company
+from tests.queue import run_jobs
 from tests.stack import free_port
 from tests.stripe import sandbox as process
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.cast import Company
-    from tests.stripe.sandbox import Sandbox
+    from tests.stripe.sandbox import Delivery, Sandbox
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +42,73 @@ def stripe(sandbox_process: Sandbox, settings: Any) -> Iterator[Sandbox]:
 def connected(stripe: Sandbox, acme: Company) -> StripeConnection:
     """Acme's app, connected to a fresh account."""
     return connect_sandbox_account(acme.scope)
+
+
+class Shop:
+    """An app that sells one plan through its connected account: what most tests of billing begin with."""
+
+    def __init__(self, company: Company, sandbox: Sandbox, account_id: str) -> None:
+        self.company, self.sandbox, self.account_id = company, sandbox, account_id
+        self.api = Api(company.key)
+        self.plan = self.add_plan("Pro", 2900)
+
+    def add_plan(self, name: str, price_cents: int, **more: Any) -> str:
+        """Sell another plan by the month; return its id."""
+        body = {"name": name, "priceCents": price_cents, "currency": "usd", "interval": "month", **more}
+        made = self.api.post("/plans", body)
+        assert made.status_code == 201, made.json()
+        return str(made.json()["id"])
+
+    def order(self, email: str = "ada@example.com", **more: Any) -> dict[str, Any]:
+        """Return the body of a checkout request."""
+        return {
+            "email": email, "planId": self.plan,
+            "successUrl": "https://shop.example/thanks?session={CHECKOUT_SESSION_ID}",
+            "cancelUrl": "https://shop.example/prices", **more,
+        }
+
+    def checkout(self, email: str = "ada@example.com", **more: Any) -> dict[str, Any]:
+        """Open a checkout page; return `{id, url}`."""
+        made = self.api.post("/checkout/session", self.order(email, **more))
+        assert made.status_code == 201, made.json()
+        return dict(made.json())
+
+    def customer(self, email: str = "ada@example.com") -> str:
+        """Return a customer's id."""
+        return str(self.api.get(f"/customers?email={email}").json()["data"][0]["id"])
+
+    def current(self, email: str = "ada@example.com") -> Any:
+        """Return what a customer is subscribed to now."""
+        return self.api.get(f"/subscriptions/current?customerId={self.customer(email)}")
+
+    def deliver(self, *types: str) -> list[Delivery]:
+        """Hand all events that came so far to the inbox and let the worker work them off."""
+        found = self.sandbox.deliveries(self.account_id, *types)
+        for delivery in found:
+            assert delivery.post().status_code == 200
+        run_jobs()
+        return found
+
+    def subscribe(self, email: str = "ada@example.com", **more: Any) -> dict[str, Any]:
+        """Buy the plan, events and all; return the subscription."""
+        self.sandbox.pay(self.checkout(email, **more)["url"])
+        self.deliver()
+        return dict(self.current(email).json())
+
+    def events(self) -> list[str]:
+        """Return the types of what the app was told, oldest first."""
+        return [event["type"] for event in reversed(self.api.get("/events?limit=100").json()["data"])]
+
+
+@pytest.fixture
+def shop(connected: StripeConnection, acme: Company, stripe: Sandbox) -> Shop:
+    """Acme sells a plan for 29 dollars a month."""
+    return Shop(acme, stripe, connected.account_id)
+
+
+@pytest.fixture
+def committed_shop(stripe: Sandbox, committed: None) -> Shop:
+    """The same for tests of races and of several connections: everything is committed for real."""
+    company = found_company("Acme")
+    connection = connect_sandbox_account(company.scope)
+    return Shop(company, stripe, connection.account_id)

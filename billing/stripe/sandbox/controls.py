@@ -167,6 +167,34 @@ def end_faults(store: Store, settings: Settings, given: Json) -> Json:
     return {"data": list_faults(store)}
 
 
+TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(
+        (
+            "account",
+            "charge",
+            "country",
+            "customer",
+            "dispute",
+            "email",
+            "event",
+            "kind",
+            "name",
+            "path",
+            "payment",
+            "reason",
+            "state",
+            "status",
+            "type",
+        ),
+        str,
+    ),
+    **dict.fromkeys(("advance", "id", "to"), (int, str)),
+    **dict.fromkeys(("chargesEnabled", "disconnect"), bool),
+    **dict.fromkeys(("copies", "count", "percent"), int),
+    "seconds": (int, float),
+}
+"""What a control may be given, whichever it is."""
+
 CONTROLS: dict[tuple[str, str], Control] = {
     ("GET", "/_sandbox/health"): health,
     ("GET", "/_sandbox/accounts"): accounts,
@@ -188,4 +216,9 @@ def run_control(store: Store, settings: Settings, method: str, path: str, given:
     control = CONTROLS.get((method, path))
     if control is None:
         raise unknown_route(method, path)
+    for name, value in given.items():
+        if name not in TYPES:
+            raise StripeError(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
+        if not isinstance(value, TYPES[name]):
+            raise StripeError(f"Invalid {name}: {value!r}", param=name)
     return control(store, settings, given)

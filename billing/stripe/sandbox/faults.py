@@ -10,6 +10,7 @@ WEBHOOK_FAULTS = ("duplicate", "reorder", "delay", "drop")
 API_FAULTS = ("api_500", "api_hang", "api_cut")
 NOTE = "faults"
 ALWAYS = 100
+LONGEST_SECONDS, MOST_COPIES = 3600, 100
 
 
 def add_fault(store: Store, given: Json) -> Json:
@@ -27,10 +28,10 @@ def add_fault(store: Store, given: Json) -> Json:
         "account": given.get("account"),
         "type": given.get("type"),
         "path": given.get("path"),
-        "percent": int(given.get("percent", ALWAYS)),
+        "percent": given.get("percent", ALWAYS),
         "count": given.get("count"),
-        "seconds": float(given.get("seconds", 2)),
-        "copies": int(given.get("copies", 2)),
+        "seconds": min(max(given.get("seconds", 2), 0), LONGEST_SECONDS),
+        "copies": min(max(given.get("copies", 2), 1), MOST_COPIES),
     }
     with store.change():
         store.write_note(NOTE, [*list_faults(store), fault])

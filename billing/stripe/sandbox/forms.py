@@ -9,6 +9,7 @@ from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.store import Json
 
 BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+DEEPEST = 8
 METADATA_KEYS = 50
 METADATA_KEY_LENGTH = 40
 METADATA_VALUE_LENGTH = 500
@@ -60,6 +61,8 @@ def plant(tree: Json, name: str, value: str) -> None:
     """Put one form pair into the tree."""
     head, _, rest = name.partition("[")
     path = [head, *BRACKETS.findall("[" + rest)] if rest else [head]
+    if len(path) > DEEPEST:
+        raise StripeError(f"Invalid parameter: more than {DEEPEST} levels of brackets.", param=head)
     at = tree
     for step in path[:-1]:
         key = step if step or at is tree else str(len(at))

@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         """Answer a GET."""
         self.answer()
 
-    do_POST = do_DELETE = do_PUT = do_PATCH = do_HEAD = do_GET  # noqa: N815 - the base class looks for these names
+    do_POST = do_DELETE = do_PUT = do_PATCH = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the base class looks for these names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
         """Say nothing: request lines hold ids, and the caller has its own log."""
