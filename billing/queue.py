@@ -18,4 +18,6 @@ REFRESH_ACCESS = "billing.refresh_access"
 def defer_refresh(scope: Scope, plan_id: UUID | None, *, after: UUID) -> None:
     """Queue in the open change that access be refreshed for the customers that follow `after`."""
     require_change()
-    app.configure_task(REFRESH_ACCESS).defer(app_id=str(scope.app), plan_id=plan_id and str(plan_id), after=str(after))
+    app.configure_task(REFRESH_ACCESS).defer(
+        app_id=str(scope.app), plan_id=str(plan_id) if plan_id else None, after=str(after)
+    )

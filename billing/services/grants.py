@@ -67,8 +67,3 @@ class Catalogue:
         if row.get("windows"):
             limit["windows"] = row["windows"]
         return limit
-
-
-def grants(value: Any) -> bool:
-    """Say whether a feature's value lets the customer in: null is "without limit", 0 and "" are not."""
-    return value is None or bool(value)

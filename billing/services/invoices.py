@@ -102,11 +102,11 @@ def _write(scope: Scope, row: InvoiceReference, facts: StripeInvoiceFacts) -> No
 def _customer(scope: Scope, facts: StripeInvoiceFacts) -> Customer:
     links = StripeCustomer.objects.within(scope).filter(account_id=facts.account)
     link = links.filter(stripe_customer_id=facts.stripe_customer_id).first()
-    customer_id = facts.customer_id or (link and link.customer_id)
+    customer_id = facts.customer_id or (link.customer_id if link else None)
     if customer_id is None and facts.stripe_subscription_id:
         rows = Subscription.objects.within(scope).filter(stripe_account=facts.account)
         known = rows.filter(stripe_subscription_id=facts.stripe_subscription_id).first()
-        customer_id = known and known.customer_id
+        customer_id = known.customer_id if known else None
     customer = Customer.objects.within(scope).filter(pk=customer_id).first() if customer_id else None
     if customer is None:
         raise UnknownStripeReference

@@ -254,18 +254,18 @@ def _plain(scope: Scope, facts: StripeSubscriptionFacts, row: Subscription | Non
     """Return Stripe's facts with our plan in place of Stripe's price."""
     prices = Price.objects.within(scope).select_related("plan_version")
     price = prices.filter(stripe_account=facts.account, stripe_price_id=facts.stripe_price_id).first()
-    if price is None and row is None:
-        raise UnknownStripeReference
     # A price that somebody made by hand at Stripe changes what is paid, not what was agreed on.
-    plan_id = price.plan_version.plan_id if price else row and row.plan_id
-    version_id = price.plan_version_id if price else row and row.plan_version_id
-    if plan_id is None or version_id is None:
+    if price is not None:
+        plan_id, version_id, price_id = price.plan_version.plan_id, price.plan_version_id, price.id
+    elif row is not None:
+        plan_id, version_id, price_id = row.plan_id, row.plan_version_id, row.price_id
+    else:
         raise UnknownStripeReference
     return Facts(
         status=facts.status,
         plan_id=plan_id,
         plan_version_id=version_id,
-        price_id=price.id if price else row and row.price_id,
+        price_id=price_id,
         as_of=facts.fetched_at,
         quantity=facts.quantity,
         current_period_start=facts.current_period_start,
@@ -345,7 +345,7 @@ def _customer(scope: Scope, facts: StripeSubscriptionFacts) -> Customer:
     """Return whose new subscription this is: metadata of ours names them, else the Stripe customer does."""
     links = StripeCustomer.objects.within(scope).filter(account_id=facts.account)
     link = links.filter(stripe_customer_id=facts.stripe_customer_id).first()
-    customer_id = facts.customer_id or (link and link.customer_id)
+    customer_id = facts.customer_id or (link.customer_id if link else None)
     customer = Customer.objects.within(scope).filter(Q(pk=customer_id)).first() if customer_id else None
     if customer is None:
         raise UnknownStripeReference
