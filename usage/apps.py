@@ -14,3 +14,4 @@ class UsageConfig(AppConfig):
     def ready(self) -> None:
         """Account for what is held on people."""
         import_module("usage.subjects")
+        import_module("usage.parts")

@@ -177,3 +177,15 @@ class ChecksOutput(Output):
     """The answers by feature."""
 
     results = serializers.DictField(child=CheckResult())
+
+
+class StateOutput(Output):
+    """A customer's whole state; `version` only grows, so that the newer of two copies is known."""
+
+    customer = serializers.JSONField()
+    organization = serializers.JSONField(allow_null=True)
+    subscription = serializers.JSONField(allow_null=True)
+    entitlements = serializers.JSONField()
+    usage = Standing(many=True)
+    credits = serializers.ListField(child=serializers.JSONField())
+    version = serializers.IntegerField()

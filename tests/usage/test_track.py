@@ -9,6 +9,7 @@ from billing.models import Access, Plan, Product
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change
 from usage.services.metrics import create_metric
+from usage.tasks import announce
 
 
 @pytest.fixture
@@ -96,3 +97,26 @@ def test_the_figures_show_under_usage(acme_api, customer):
     assert body["metrics"][0]["currentUsage"] == 4
     checked = acme_api.get(f"/usage/check?customerId={customer.public_id}&metric=api_calls&quantity=7").json()
     assert (checked["allowed"], checked["remaining"]) == (False, 6)
+
+
+def test_passing_a_threshold_is_announced_once(acme, acme_api, customer):
+    acme_api.post("/usage/track", event(customer, quantity=9))
+    acme_api.post("/usage/track", event(customer, quantity=1))
+
+    with change(acme.scope):
+        assert announce(acme.scope) == 2
+        assert announce(acme.scope) == 0
+
+    told = [e for e in acme_api.get("/events").json()["data"] if e["type"] == "usage.threshold_reached"]
+    assert sorted(e["data"]["percent"] for e in told) == [80, 100]
+
+
+def test_the_state_is_one_call(acme_api, customer):
+    acme_api.post("/usage/track", event(customer, quantity=4))
+
+    body = acme_api.get(f"/customers/{customer.public_id}/state").json()
+
+    assert body["customer"]["id"] == customer.public_id
+    assert body["entitlements"]["planName"] == "Pro"
+    assert body["usage"][0]["currentUsage"] == 4
+    assert body["version"] >= 1

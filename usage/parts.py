@@ -1,0 +1,32 @@
+"""What usage tells the apps below it: which metrics there are, and its parts of a customer's state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accounts.models import Customer
+from billing import metrics as known_metrics
+from billing.state import register_part
+from stackbe.kernel.scope import Scope
+from usage.services.metrics import live_metrics
+from usage.services.summary import standing
+
+
+def resets_of(scope: Scope) -> dict[str, str]:
+    """Return when each live metric starts again from zero."""
+    return dict(live_metrics(scope).values_list("name", "resets"))
+
+
+def usage_part(scope: Scope, customer: Customer) -> list[dict[str, Any]]:
+    """Return a customer's figures on every metric."""
+    return [figures.as_json() for figures in standing(scope, customer.id)]
+
+
+def credits_part(scope: Scope, customer: Customer) -> list[dict[str, Any]]:
+    """Return a customer's add-on credits: none, since no route grants any yet."""
+    return []
+
+
+known_metrics.register(resets_of)
+register_part("usage", usage_part)
+register_part("credits", credits_part)
