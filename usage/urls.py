@@ -6,7 +6,7 @@ from django.urls import URLPattern
 
 from stackbe.kernel.routes import KEYS, SESSIONS, Limit, Route, may, route
 from usage import dashboard
-from usage.views import checks, metrics, usage
+from usage.views import checks, metrics, state, usage
 
 ROUTES: list[Route] = [
     route("metrics", metrics.Metrics, "metrics", GET=may("plans:read"), POST=may("plans:write")),
@@ -39,5 +39,11 @@ ROUTES: list[Route] = [
     ),
     route("usage/check", usage.UsageCheck, "usage-check", GET=may("usage:read", limit=Limit.HOT)),
     route("usage", usage.Usage, "usage", GET=may("usage:read")),
+    route(
+        "customers/<str:customer_id>/state",
+        state.CustomerState,
+        "customer-state",
+        GET=may("entitlements:read", limit=Limit.HOT),
+    ),
 ]
 PAGES: list[URLPattern] = [*dashboard.PAGES]
