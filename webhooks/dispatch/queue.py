@@ -88,9 +88,9 @@ class Claimed:
     lease: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Parcel:
-    """A claimed delivery, opened: what to send where. It never touches a log."""
+    """A claimed delivery, opened: what to send where. It has no repr: it belongs in no log."""
 
     claim: Claimed
     message_id: str
