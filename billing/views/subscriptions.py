@@ -9,7 +9,6 @@ from django.db.models import Prefetch
 from accounts.services.customers import find_customer
 from billing.models import InvoiceReference, Price, Subscription, SubscriptionTransition
 from billing.serializers.subscriptions import (
-    CurrentQuery,
     ExpandQuery,
     InvoiceOutput,
     InvoicesQuery,
@@ -50,18 +49,6 @@ class Subscriptions(ApiView):
         What costs money is bought with POST /v1/checkout/session.
         """
         return self.reply(services.open_free_subscription(self.scope, **self.parse()))
-
-
-class CurrentSubscription(ApiView):
-    """What a customer is subscribed to now."""
-
-    @operation(query=CurrentQuery, output=SubscriptionOutput)
-    def get(self, request: Request) -> Response:
-        """Show the subscription that a customer has now, their own or their organization's."""
-        asked = self.query()
-        customer = find_customer(self.scope, public_id=asked["customer_id"])
-        found = services.current_subscription(self.scope, customer)
-        return self.reply(found, expand=asked.get("expand", ()))
 
 
 class OneSubscription(ApiView):
