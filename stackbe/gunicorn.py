@@ -29,6 +29,8 @@ accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "warning")
 proc_name = "stackbe-web"
+# Nobody asks the processes questions through a socket in the home folder; signals and /metrics do.
+control_socket_disable = True
 # Leaks in C libraries end with the process that has them; the jitter keeps the workers from leaving together.
 max_requests = 50_000
 max_requests_jitter = 5_000

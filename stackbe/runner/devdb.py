@@ -76,10 +76,7 @@ class Server:
                 self._make_cluster()
             if not self._accepting():
                 self._launch()
-            prepared = self.base / "prepared"
-            if not prepared.exists():
-                self._prepare()
-                prepared.touch()
+            self._prepare_once()
             if self._users is None:
                 self._users = open(self.base / "users.lock", "w", encoding="utf-8")  # noqa: SIM115 - held until release()
                 fcntl.flock(self._users, fcntl.LOCK_SH)
@@ -241,6 +238,14 @@ class Server:
     def _is_our_postmaster(self, pid: int) -> bool:
         process = processes.look_up(pid)
         return process is not None and str(self.data) in process.command
+
+    def _prepare_once(self) -> None:
+        # The mark holds what was done, so that a server made by an older copy gets the roles of this one.
+        mark = self.base / "prepared"
+        wanted = hashlib.sha256(Path(roles.__file__).read_bytes()).hexdigest()
+        if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
+            self._prepare()
+            mark.write_text(wanted, encoding="utf-8")
 
     def _prepare(self) -> None:
         with roles.connect(self.url("postgres", "postgres")) as connection:

@@ -133,6 +133,18 @@ def test_a_process_id_that_was_given_to_another_process_does_not_block_the_start
     other.wait()
 
 
+def test_a_server_of_an_older_copy_gets_the_roles_of_this_one(server):
+    server.start()
+    (server.base / "prepared").write_text("what an older copy did")
+    with roles.connect(server.url("postgres", "postgres")) as admin:
+        admin.execute("revoke stackbe_lookup from stackbe_owner")
+
+    server.start()
+
+    with psycopg.connect(server.url("stackbe_owner")) as owner:
+        owner.execute("set role stackbe_lookup")
+
+
 def test_an_interrupted_initdb_is_begun_anew(server):
     server.start()
     server.stop()
