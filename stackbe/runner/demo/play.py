@@ -81,7 +81,7 @@ class Play:
         home = self.page(self.browser.submit(page, "app", name="Orbit", environment="test"), "the new app form")
         self.known["app"] = next(part for part in home.url.split("/") if part.startswith("app_"))
         keys = self.page(self.browser.open(f"{self.base_url}/dashboard/{self.known['app']}/keys"), "the keys page")
-        made = self.page(self.browser.submit(keys, "create key", name="Server"), "the key form")
+        made = self.page(self.browser.submit(keys, "create key", name="Server"), "the key form", status=201)
         self.known["key"] = secret_in(made.body, "sbk_test_")
         self.known["publishable"] = secret_in(keys.body, "sbk_pub_")
         me = self.server().get("/me")
@@ -91,7 +91,7 @@ class Play:
         """They connect a Stripe account by OAuth."""
         self.story.step("Connect a Stripe account (OAuth, at the sandbox)")
         page = self.page(self.browser.open(f"{self.base_url}/dashboard/{self.known['app']}/stripe"), "the Stripe page")
-        consent = self.page(self.browser.submit(page, "connect"), "Stripe's consent page")
+        consent = self.page(self.browser.click(page, "Connect with Stripe"), "Stripe's consent page")
         back = self.page(self.browser.submit(consent, "connect"), "the way back")
         self.story.expect("acct_" in back.body, "the dashboard names the connected account")
 
