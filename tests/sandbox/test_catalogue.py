@@ -17,6 +17,12 @@ def test_a_product_is_changed_archived_and_keeps_its_metadata(shop):
     assert shop.events("product.") == ["product.created", "product.updated"]
 
 
+def test_metadata_keys_may_be_numbers(shop):
+    product = shop.v1.products.create({"name": "Pro", "metadata": {"2024": "a", "7": "b"}}, shop.at)
+
+    assert product.metadata.to_dict() == {"2024": "a", "7": "b"}
+
+
 def test_an_update_that_changes_nothing_sends_no_event(shop):
     product = shop.v1.products.create({"name": "Pro"}, shop.at)
     price = shop.price(product=product.id)
@@ -140,3 +146,78 @@ def test_a_month_from_the_31st_ends_on_the_last_day():
 
     assert step(january_31, MONTH, 1) - january_31 == 28 * 86400
     assert step(january_31, MONTH, 2) - january_31 == 59 * 86400
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"unit_amount": -1}, "unit_amount"),
+        ({"unit_amount": 100_000_000}, "unit_amount"),
+        ({"unit_amount_decimal": "lots"}, "unit_amount_decimal"),
+        ({"recurring": {"interval": "month", "interval_count": 0}}, "recurring[interval_count]"),
+        ({"recurring": {"interval": "month", "interval_count": 37}}, "recurring[interval_count]"),
+        ({"transform_quantity": {"divide_by": 0, "round": "up"}}, "transform_quantity[divide_by]"),
+        ({"currency": "dollars"}, "currency"),
+    ],
+)
+def test_a_price_that_cannot_be_is_refused(shop, changes, param):
+    product = shop.v1.products.create({"name": "A"}, shop.at).id
+
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        shop.v1.prices.create({"product": product, "currency": "usd"} | changes, shop.at)
+
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({}, "percent_off"),
+        ({"percent_off": 101}, "percent_off"),
+        ({"percent_off": 10, "amount_off": 10}, "percent_off"),
+        ({"amount_off": 10}, "currency"),
+        ({"percent_off": 10, "duration": "repeating"}, "duration_in_months"),
+    ],
+)
+def test_a_coupon_that_cannot_be_is_refused(shop, given, param):
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        shop.v1.coupons.create(given, shop.at)
+
+    assert caught.value.param == param
+
+
+def test_a_promotion_code_is_unique_among_the_active_ones(shop):
+    coupon = shop.v1.coupons.create({"percent_off": 10}, shop.at)
+    given = {"promotion": {"type": "coupon", "coupon": coupon.id}, "code": "TEN"}
+    first = shop.v1.promotion_codes.create(given, shop.at)
+
+    with pytest.raises(stripe.InvalidRequestError, match="already exists"):
+        shop.v1.promotion_codes.create(given, shop.at)
+    shop.v1.promotion_codes.update(first.id, {"active": False}, shop.at)
+
+    assert shop.v1.promotion_codes.create(given, shop.at).active is True
+    assert [each.id for each in shop.v1.promotion_codes.list({"code": "TEN", "active": False}, shop.at).data] == [
+        first.id
+    ]
+
+
+def test_a_deleted_coupon_is_redeemed_no_more_but_keeps_what_it_gave(shop):
+    coupon = shop.v1.coupons.create({"percent_off": 50, "duration": "forever"}, shop.at)
+    shop.subscription(shop.price(2000), discounts=[{"coupon": coupon.id}])
+
+    shop.v1.coupons.delete(coupon.id, None, shop.at)
+
+    with pytest.raises(stripe.InvalidRequestError):
+        shop.session(discounts=[{"coupon": coupon.id}])
+    with pytest.raises(stripe.InvalidRequestError):
+        shop.v1.coupons.retrieve(coupon.id, None, shop.at)
+    assert shop.v1.coupons.list(None, shop.at).data == []
+    shop.advance("32d")
+    assert [each.amount_paid for each in shop.invoices()] == [1000, 1000]
+
+
+def test_an_address_that_cannot_be_is_refused(shop):
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        shop.customer(email="nobody")
+
+    assert caught.value.code == "email_invalid"

@@ -3,7 +3,7 @@
 import pytest
 
 from billing.stripe.sandbox import api
-from billing.stripe.sandbox.forms import Clearable, Either, Metadata, Ranged, Required
+from billing.stripe.sandbox.forms import Between, Clearable, Either, Exact, Metadata, Ranged, Required
 from billing.stripe.sandbox.parameters import PARAMETERS
 from billing.stripe.sandbox.routes import ROUTES
 from tests.sandbox import openapi
@@ -36,7 +36,9 @@ def misfits(ours, theirs, at):  # noqa: PLR0911 - one arm for each kind of param
     if isinstance(ours, tuple):
         words = [word for each in options(theirs) for word in each.get("enum", [])]
         return [f"{at}: {word} is none of {words}" for word in ours if word not in words]
-    kind = {str: "string", int: "integer", bool: "boolean", float: "number"}[ours]
+    if isinstance(ours, Between):
+        ours = int
+    kind = {str: "string", Exact: "string", int: "integer", bool: "boolean", float: "number"}[ours]
     return [] if any(each.get("type") == kind for each in options(theirs)) else [f"{at}: is no {kind}"]
 
 

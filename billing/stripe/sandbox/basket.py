@@ -5,6 +5,7 @@ import re
 from billing.stripe.sandbox.catalogue import make_price
 from billing.stripe.sandbox.changes import check_items
 from billing.stripe.sandbox.context import Context, new_id
+from billing.stripe.sandbox.customers import check_email
 from billing.stripe.sandbox.discounts import spread
 from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.forms import missing
@@ -13,7 +14,6 @@ from billing.stripe.sandbox.store import Json
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 30 * 60, 24 * 3600
 SLACK_SECONDS = 60
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 URL = re.compile(r"https?://[^\s/]+")
 EXCLUSIVE = (
     ("customer", "customer_email"), ("discounts", "allow_promotion_codes"), ("customer", "customer_creation"),
@@ -43,18 +43,14 @@ def check_session(ctx: Context, given: Json) -> None:
 
 
 def check_values(ctx: Context, given: Json) -> None:
-    """Refuse an address, a lifetime or a trial that cannot be."""
-    email = given.get("customer_email")
-    if email is not None and not EMAIL.fullmatch(email):
-        raise StripeError(f"Invalid email address: {email}", code="email_invalid", param="customer_email")
+    """Refuse an address or a lifetime that cannot be."""
+    check_email(given.get("customer_email"), "customer_email")
     lifetime = given.get("expires_at", ctx.now + LONGEST_SECONDS) - ctx.now
     if not SHORTEST_SECONDS - SLACK_SECONDS <= lifetime <= LONGEST_SECONDS:
         raise StripeError(
             "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.",
             param="expires_at",
         )
-    if given.get("subscription_data", {}).get("trial_period_days", 1) < 1:
-        raise StripeError("The minimum number of trial period days is 1.", param="subscription_data[trial_period_days]")
 
 
 def price_for(ctx: Context, mode: str, each: Json, where: str) -> Json:

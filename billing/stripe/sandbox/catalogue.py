@@ -11,6 +11,7 @@ from billing.stripe.sandbox.routes import route
 from billing.stripe.sandbox.store import Json
 
 CURRENCY_LETTERS = 3
+LONGEST_INTERVALS = {"day": 1095, "week": 156, "month": 36, "year": 3}
 
 
 def check_free_id(ctx: Context, kind: str, object_id: str) -> str:
@@ -118,6 +119,9 @@ def shape_recurring(given: Json | None) -> Json | None:
     """The `recurring` part of a price."""
     if given is None:
         return None
+    if given.get("interval_count", 1) > LONGEST_INTERVALS[given["interval"]]:
+        message = "The interval of a price may be at most three years."
+        raise StripeError(message, param="recurring[interval_count]")
     return {
         "interval": given["interval"],
         "interval_count": given.get("interval_count", 1),
@@ -169,9 +173,6 @@ def price_amounts(given: Json) -> Json:
     amount, exact = given.get("unit_amount"), given.get("unit_amount_decimal")
     if amount is None and exact is None:
         raise missing("unit_amount")
-    if amount is not None and amount < 0:
-        message = "Invalid non-negative integer"
-        raise StripeError(message, code="parameter_invalid_integer", param="unit_amount")
     if amount is None and exact is not None and exact.isdigit():
         amount = int(exact)
     return {"unit_amount": amount, "unit_amount_decimal": exact or decimal_of(amount), "tiers_mode": None}

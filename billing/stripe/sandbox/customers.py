@@ -1,5 +1,7 @@
 """Customers and the payment methods they hold; no method here knows a card."""
 
+import re
+
 from billing.stripe.sandbox.context import Context, absent_if_empty, merge_metadata, new_id
 from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.events import emit, record
@@ -8,6 +10,7 @@ from billing.stripe.sandbox.rendering import listing, render
 from billing.stripe.sandbox.routes import route
 from billing.stripe.sandbox.store import Json
 
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 BEHAVIOURS = ("succeed", "decline", "authenticate")
 TEST_METHODS = {
     "pm_card_visa": "succeed",
@@ -40,8 +43,15 @@ CARD: Json = {
 """What Stripe would tell of a card. Emitted only when a test asks for it, to have something that must not be stored."""
 
 
+def check_email(email: str | None, param: str) -> None:
+    """Refuse what cannot be an address."""
+    if email and not EMAIL.fullmatch(email):
+        raise StripeError(f"Invalid email address: {email}", code="email_invalid", param=param)
+
+
 def make_customer(ctx: Context, given: Json) -> Json:
     """Write a new customer."""
+    check_email(given.get("email"), "email")
     customer: Json = {
         "id": new_id("cus", 14),
         "object": "customer",
@@ -113,6 +123,7 @@ def retrieve_customer(ctx: Context, customer_id: str, given: Json) -> Json:
 @route("POST", "/v1/customers/{customer}")
 def update_customer(ctx: Context, customer_id: str, given: Json) -> Json:
     """Change a customer."""
+    check_email(given.get("email"), "email")
     customer = fetch_customer(ctx, customer_id)
     for name in ("address", "description", "email", "name", "phone"):
         if name in given:

@@ -5,7 +5,7 @@ import string
 
 from billing.stripe.sandbox.catalogue import check_currency, check_free_id
 from billing.stripe.sandbox.context import Context, merge_metadata, new_id
-from billing.stripe.sandbox.errors import StripeError
+from billing.stripe.sandbox.errors import StripeError, missing_object
 from billing.stripe.sandbox.events import record
 from billing.stripe.sandbox.forms import missing
 from billing.stripe.sandbox.pricing import discounted, step
@@ -25,9 +25,6 @@ def check_coupon(given: Json) -> None:
     if not 0 < given.get("percent_off", ALL_PERCENT) <= ALL_PERCENT:
         message = "Invalid percent_off: must be greater than 0 and at most 100."
         raise StripeError(message, param="percent_off")
-    if given.get("amount_off", 1) < 1:
-        message = "Invalid positive integer"
-        raise StripeError(message, code="parameter_invalid_integer", param="amount_off")
     if "amount_off" in given and "currency" not in given:
         raise missing("currency")
     if (given.get("duration") == "repeating") != ("duration_in_months" in given):
@@ -64,19 +61,19 @@ def create_coupon(ctx: Context, given: Json) -> Json:
 @route("GET", "/v1/coupons")
 def list_coupons(ctx: Context, given: Json) -> Json:
     """Coupons of the account."""
-    return listing(ctx, "coupon", "/v1/coupons", given)
+    return listing(ctx, "coupon", "/v1/coupons", given, {"_deleted IS NOT": True})
 
 
 @route("GET", "/v1/coupons/{coupon}")
 def retrieve_coupon(ctx: Context, coupon_id: str, given: Json) -> Json:
     """One coupon."""
-    return render(ctx, ctx.fetch("coupon", coupon_id, "coupon"), given.get("expand"))
+    return render(ctx, fetch_coupon(ctx, coupon_id, "coupon"), given.get("expand"))
 
 
 @route("POST", "/v1/coupons/{coupon}")
 def update_coupon(ctx: Context, coupon_id: str, given: Json) -> Json:
     """Rename a coupon; what it takes off never changes."""
-    coupon = ctx.fetch("coupon", coupon_id, "coupon")
+    coupon = fetch_coupon(ctx, coupon_id, "coupon")
     coupon["name"] = given.get("name", coupon["name"])
     coupon["metadata"] = merge_metadata(coupon["metadata"], given.get("metadata"))
     return render(ctx, record(ctx, coupon, "coupon.updated"), given.get("expand"))
@@ -89,7 +86,7 @@ def delete_coupon(ctx: Context, coupon_id: str, given: Json) -> Json:
     The row stays too, marked, so that those discounts still know what they take off.
     """
     del given
-    coupon = ctx.fetch("coupon", coupon_id, "coupon")
+    coupon = fetch_coupon(ctx, coupon_id, "coupon")
     record(ctx, {**coupon, "valid": False, "_deleted": True}, "coupon.deleted")
     return {"id": coupon_id, "object": "coupon", "deleted": True}
 
@@ -160,11 +157,17 @@ def find_code(ctx: Context, code: str) -> Json | None:
     return next((each for each in active if each["code"].lower() == code.lower()), None)
 
 
-def redeemable(ctx: Context, coupon_id: str, param: str) -> Json:
-    """A coupon that can still be redeemed."""
+def fetch_coupon(ctx: Context, coupon_id: str, param: str) -> Json:
+    """A coupon that was not deleted."""
     coupon = ctx.fetch("coupon", coupon_id, param)
     if coupon.get("_deleted"):
-        raise StripeError(f"No such coupon: '{coupon_id}'", code="resource_missing", param=param)
+        raise missing_object("coupon", coupon_id, param)
+    return coupon
+
+
+def redeemable(ctx: Context, coupon_id: str, param: str) -> Json:
+    """A coupon that can still be redeemed."""
+    coupon = fetch_coupon(ctx, coupon_id, param)
     used_up = coupon["max_redemptions"] is not None and coupon["times_redeemed"] >= coupon["max_redemptions"]
     late = coupon["redeem_by"] is not None and coupon["redeem_by"] < ctx.now
     if used_up or late:

@@ -37,6 +37,18 @@ class Either:
     schema: Any
 
 
+@dataclass(frozen=True)
+class Between:
+    """A whole number within bounds."""
+
+    low: int
+    high: int
+
+
+class Exact:
+    """An amount with up to twelve decimals, sent as text."""
+
+
 class Metadata:
     """Free keys with string values, within Stripe's limits."""
 
@@ -46,7 +58,7 @@ class Ranged:
 
 
 def decode(*encoded: str) -> Json:
-    """The nested structure of form-encoded text; `a[]=1` and `a[0]=1` both make lists."""
+    """The nested structure of form-encoded text; `a[]=1` and `a[0]=1` are the same."""
     tree: Json = {}
     for text in encoded:
         for name, value in parse_qsl(text, keep_blank_values=True, errors="replace"):
@@ -54,7 +66,7 @@ def decode(*encoded: str) -> Json:
                 message = "Invalid string: a parameter holds a NUL byte."
                 raise StripeError(message, param=name.replace("\x00", ""))
             plant(tree, name, value)
-    return {name: harvest(value) for name, value in tree.items()}
+    return tree
 
 
 def plant(tree: Json, name: str, value: str) -> None:
@@ -74,13 +86,11 @@ def plant(tree: Json, name: str, value: str) -> None:
     at[last if last or at is tree else str(len(at))] = value
 
 
-def harvest(value: Any) -> Any:
-    """Turn hashes whose keys are all numbers into lists."""
-    if not isinstance(value, dict):
-        return value
-    if value and all(key.isdigit() for key in value):
-        return [harvest(value[key]) for key in sorted(value, key=int)]
-    return {key: harvest(item) for key, item in value.items()}
+def listed(value: Any) -> Any:
+    """The items of a list, which a form sends as a hash with numbers for keys."""
+    if isinstance(value, dict) and value and all(key.isdigit() for key in value):
+        return [value[key] for key in sorted(value, key=int)]
+    return value
 
 
 def check(schema: dict[str, Any], given: Json, prefix: str = "") -> Json:
@@ -122,6 +132,7 @@ def convert(schema: Any, value: Any, param: str) -> Any:  # noqa: C901, PLR0911 
             raise StripeError("Invalid object", param=param, code="parameter_invalid")
         return check(schema, value, param)
     if isinstance(schema, list):
+        value = listed(value)
         if not isinstance(value, list):
             raise StripeError("Invalid array", param=param, code="parameter_invalid")
         return [convert(schema[0], item, f"{param}[{index}]") for index, item in enumerate(value)]
@@ -149,21 +160,28 @@ def scalar(schema: Any, value: str, param: str) -> str | int | float | bool:
         if value not in {"true", "false"}:
             raise StripeError(f"Invalid boolean: {value}", param=param)
         return value == "true"
-    if schema is int:
-        if not re.fullmatch(r"-?\d{1,15}", value):
-            raise StripeError(f"Invalid integer: {value}", code="parameter_invalid_integer", param=param)
-        return int(value)
-    if schema is float:
+    if schema is int or isinstance(schema, Between):
+        return whole(schema, value, param)
+    if schema in (float, Exact):
         if not re.fullmatch(r"-?\d{1,12}(\.\d{1,12})?", value):
             raise StripeError(f"Invalid decimal: {value}", param=param)
-        return float(value)
+        return float(value) if schema is float else value
     return value
 
 
+def whole(schema: type[int] | Between, value: str, param: str) -> int:
+    """A whole number, within bounds where there are any."""
+    code = "parameter_invalid_integer"
+    if not re.fullmatch(r"-?\d{1,15}", value):
+        raise StripeError(f"Invalid integer: {value}", code=code, param=param)
+    number = int(value)
+    if isinstance(schema, Between) and not schema.low <= number <= schema.high:
+        raise StripeError(f"This value must be between {schema.low} and {schema.high}.", code=code, param=param)
+    return number
+
+
 def metadata(value: Any, param: str) -> dict[str, str]:
-    """Metadata within Stripe's limits; a list's numbers are keys again here."""
-    if isinstance(value, list):
-        value = {str(index): item for index, item in enumerate(value)}
+    """Metadata within Stripe's limits."""
     if not isinstance(value, dict) or any(not isinstance(item, str) for item in value.values()):
         raise StripeError("Invalid metadata: it must be a hash of strings", param=param)
     if len(value) > METADATA_KEYS:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from billing.stripe.sandbox import checkout, pages, portal
-from billing.stripe.sandbox.basket import EMAIL
 from billing.stripe.sandbox.collection import collect
 from billing.stripe.sandbox.connect import all_connected, connected, issue_code, open_account
 from billing.stripe.sandbox.context import Context
-from billing.stripe.sandbox.customers import make_method
+from billing.stripe.sandbox.customers import EMAIL, make_method
 from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.payments import SUCCEEDED
 from billing.stripe.sandbox.settings import Settings, origin

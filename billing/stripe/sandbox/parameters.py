@@ -2,9 +2,14 @@
 
 from typing import Any
 
-from billing.stripe.sandbox.forms import Clearable, Either, Metadata, Ranged, Required
+from billing.stripe.sandbox.forms import Between, Clearable, Either, Exact, Metadata, Ranged, Required
 
 Schema = dict[str, Any]
+
+MOST = 99_999_999
+AMOUNT = Between(0, MOST)
+MOMENT = Between(1, 4_102_444_800)
+"""A moment up to the year 2100, in seconds since the epoch."""
 
 EXPAND: Schema = {"expand": [str]}
 PAGE: Schema = {**EXPAND, "limit": int, "starting_after": str, "ending_before": str}
@@ -16,21 +21,21 @@ PRORATION = ("always_invoice", "create_prorations", "none")
 TAX_BEHAVIOR = ("exclusive", "inclusive", "unspecified")
 LOCALE = str
 ADDRESS: Schema = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"), Clearable(str))
-RECURRING: Schema = {"interval": Required(INTERVAL), "interval_count": int, "usage_type": ("licensed",)}
-PRICE_AMOUNT: Schema = {"unit_amount": int, "unit_amount_decimal": str, "tax_behavior": TAX_BEHAVIOR}
+RECURRING: Schema = {"interval": Required(INTERVAL), "interval_count": Between(1, 1095), "usage_type": ("licensed",)}
+PRICE_AMOUNT: Schema = {"unit_amount": AMOUNT, "unit_amount_decimal": Exact, "tax_behavior": TAX_BEHAVIOR}
 PRICE_DATA: Schema = {
     **PRICE_AMOUNT,
     "currency": Required(str),
     "product": str,
     "product_data": {"name": Required(str), "description": str, "metadata": Metadata},
-    "recurring": {"interval": Required(INTERVAL), "interval_count": int},
+    "recurring": {"interval": Required(INTERVAL), "interval_count": Between(1, 1095)},
 }
 TIER: Schema = {
-    "up_to": Required(Either(("inf",), int)),
-    "unit_amount": int,
-    "unit_amount_decimal": str,
-    "flat_amount": int,
-    "flat_amount_decimal": str,
+    "up_to": Required(Either(("inf",), Between(1, MOST))),
+    "unit_amount": AMOUNT,
+    "unit_amount_decimal": Exact,
+    "flat_amount": AMOUNT,
+    "flat_amount_decimal": Exact,
 }
 DISCOUNTS = [{"coupon": str, "promotion_code": str}]
 TRIAL_SETTINGS: Schema = {
@@ -77,10 +82,10 @@ SUBSCRIPTION_SHARED: Schema = {
     "payment_behavior": ("allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"),
     "payment_settings": {"save_default_payment_method": ("off", "on_subscription")},
     "proration_behavior": PRORATION,
-    "trial_end": Either(("now",), int),
+    "trial_end": Either(("now",), MOMENT),
     "trial_settings": TRIAL_SETTINGS,
 }
-SUBSCRIPTION_ITEM: Schema = {"price": str, "quantity": int, "metadata": Metadata}
+SUBSCRIPTION_ITEM: Schema = {"price": str, "quantity": Between(0, 1_000_000), "metadata": Metadata}
 ITEM_CHANGE: Schema = {**SUBSCRIPTION_ITEM, "id": str, "deleted": bool, "metadata": Clearable(Metadata)}
 WEBHOOK_ENDPOINT: Schema = {**META, "description": Clearable(str), "enabled_events": [str], "url": str}
 PORTAL_FLOW: Schema = {
@@ -134,7 +139,7 @@ PARAMETERS: dict[str, Schema] = {
         "tiers": [TIER],
         "tiers_mode": ("graduated", "volume"),
         "transfer_lookup_key": bool,
-        "transform_quantity": {"divide_by": Required(int), "round": Required(("up", "down"))},
+        "transform_quantity": {"divide_by": Required(Between(1, MOST)), "round": Required(("up", "down"))},
     },
     "GET /v1/prices": {
         **DATED,
@@ -158,14 +163,14 @@ PARAMETERS: dict[str, Schema] = {
         **META,
         "id": str,
         "name": str,
-        "amount_off": int,
+        "amount_off": Between(1, MOST),
         "applies_to": {"products": [str]},
         "currency": str,
         "duration": ("forever", "once", "repeating"),
-        "duration_in_months": int,
-        "max_redemptions": int,
+        "duration_in_months": Between(1, 120),
+        "max_redemptions": Between(1, MOST),
         "percent_off": float,
-        "redeem_by": int,
+        "redeem_by": MOMENT,
     },
     "GET /v1/coupons": DATED,
     "GET /v1/coupons/{coupon}": EXPAND,
@@ -177,8 +182,8 @@ PARAMETERS: dict[str, Schema] = {
         "active": bool,
         "code": str,
         "customer": str,
-        "expires_at": int,
-        "max_redemptions": int,
+        "expires_at": MOMENT,
+        "max_redemptions": Between(1, MOST),
         "metadata": Metadata,
         "restrictions": {"first_time_transaction": bool, "minimum_amount": int, "minimum_amount_currency": str},
     },
@@ -207,8 +212,8 @@ PARAMETERS: dict[str, Schema] = {
         "customer_email": str,
         "customer_update": {"address": ("auto", "never"), "name": ("auto", "never")},
         "discounts": DISCOUNTS,
-        "expires_at": int,
-        "line_items": [{"price": str, "price_data": PRICE_DATA, "quantity": int}],
+        "expires_at": MOMENT,
+        "line_items": [{"price": str, "price_data": PRICE_DATA, "quantity": Between(0, 1_000_000)}],
         "locale": LOCALE,
         "metadata": Metadata,
         "mode": ("payment", "subscription"),
@@ -218,8 +223,8 @@ PARAMETERS: dict[str, Schema] = {
             "billing_mode": BILLING_MODE,
             "description": str,
             "metadata": Metadata,
-            "trial_end": int,
-            "trial_period_days": int,
+            "trial_end": MOMENT,
+            "trial_period_days": Between(1, 730),
             "trial_settings": TRIAL_SETTINGS,
         },
         "submit_type": ("auto", "book", "donate", "pay", "subscribe"),
@@ -241,12 +246,12 @@ PARAMETERS: dict[str, Schema] = {
     "POST /v1/subscriptions": {
         **SUBSCRIPTION_SHARED,
         "billing_mode": BILLING_MODE,
-        "cancel_at": int,
+        "cancel_at": MOMENT,
         "currency": str,
         "customer": str,
         "description": str,
         "items": [SUBSCRIPTION_ITEM],
-        "trial_period_days": int,
+        "trial_period_days": Between(1, 730),
     },
     "GET /v1/subscriptions": {
         **DATED,
@@ -269,14 +274,14 @@ PARAMETERS: dict[str, Schema] = {
     "POST /v1/subscriptions/{subscription_exposed_id}": {
         **SUBSCRIPTION_SHARED,
         "billing_cycle_anchor": ("now", "unchanged"),
-        "cancel_at": Clearable(int),
+        "cancel_at": Clearable(MOMENT),
         "cancellation_details": CANCELLATION,
         "description": Clearable(str),
         "items": [ITEM_CHANGE],
         "pause_collection": Clearable(
-            {"behavior": Required(("keep_as_draft", "mark_uncollectible", "void")), "resumes_at": int}
+            {"behavior": Required(("keep_as_draft", "mark_uncollectible", "void")), "resumes_at": MOMENT}
         ),
-        "proration_date": int,
+        "proration_date": MOMENT,
     },
     "DELETE /v1/subscriptions/{subscription_exposed_id}": {
         **EXPAND,
@@ -309,7 +314,7 @@ PARAMETERS: dict[str, Schema] = {
             "cancel_now": bool,
             "items": [ITEM_CHANGE],
             "proration_behavior": PRORATION,
-            "proration_date": int,
+            "proration_date": MOMENT,
         },
     },
     "GET /v1/invoice_payments": {
