@@ -14,3 +14,4 @@ class BillingConfig(AppConfig):
         """Say what is held on a person, and declare the work on access."""
         import_module("billing.subjects").register_holders()
         import_module("billing.jobs")
+        import_module("billing.stripe.endings").register_erasure()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from accounts.erasure import before_erasing
 from billing.models import Subscription
 from billing.services.subscriptions import (
     decide_cancel,
@@ -101,6 +102,11 @@ def end_for_erasure(scope: Scope, customer_id: UUID) -> None:
             _carry_out(scope, wish)
         except (StripeObjectGone, AccountLost):
             continue  # Nothing is charged where nothing is, and what is not ours to end is the tenant's.
+
+
+def register_erasure() -> None:
+    """Have customers' subscriptions cancelled at Stripe before they are erased."""
+    before_erasing("stripe", end_for_erasure)
 
 
 def _wish(scope: Scope, row: Subscription, kind: str, params: Json, claim_id: UUID | None) -> Wish:
