@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from billing import dashboard
 from billing.stripe import urls as stripe_urls
-from billing import dashboard
-from billing.stripe import urls as stripe
 from billing.views import access, catalogue, subscriptions
 from stackbe.kernel.routes import KEYS, SESSIONS, may, route
 
@@ -19,9 +17,7 @@ READ, WRITE = may("subscriptions:read"), may("subscriptions:write")
 GRANT = may("entitlements:write")
 ONE = {"GET": READ_PLANS, "PATCH": WRITE_PLANS, "DELETE": WRITE_PLANS}
 
-# Stripe's first: `subscriptions/current` must not be read as an id.
 ROUTES = [
-    *stripe.ROUTES,
     # First, since `subscriptions/current` is no subscription's id.
     *stripe_urls.ROUTES,
     route("products", catalogue.Products, "products", GET=READ_PLANS, POST=WRITE_PLANS),
