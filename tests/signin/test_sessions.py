@@ -30,7 +30,11 @@ def test_a_session_token_is_verified_offline_by_the_published_keys(front, acme):
     header = jwt.get_unverified_header(token)
 
     claims = jwt.decode(
-        token, keys_of(front)[header["kid"]].key, algorithms=["EdDSA"], audience=acme.app, issuer="http://localhost:8000"
+        token,
+        keys_of(front)[header["kid"]].key,
+        algorithms=["EdDSA"],
+        audience=acme.app,
+        issuer="http://localhost:8000",
     )
 
     assert header == {"alg": "EdDSA", "kid": header["kid"], "typ": "JWT"}
