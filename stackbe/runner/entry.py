@@ -20,6 +20,8 @@ OWN_COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "demo": ("demo", ("demo",)),
     "roles": ("roles", ()),
 }
+# They want what only a development copy has, so they install it.
+DEVELOPMENT_COMMANDS = {"up", "test", "demo"}
 # They change tables or look after accounts, so they run as the role that owns them.
 OWNER_COMMANDS = {
     "changepassword",
@@ -56,7 +58,7 @@ def run(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     command = argv[1] if len(argv) > 1 else "help"
     module, locks = OWN_COMMANDS.get(command, (None, ()))
-    if not venv.deployed():
+    if command in DEVELOPMENT_COMMANDS or not venv.deployed():
         venv.ensure(*locks)
         venv.enter(argv)
     if module is not None:

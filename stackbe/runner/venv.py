@@ -37,9 +37,12 @@ def inside() -> bool:
 
 
 def deployed() -> bool:
-    """Whether this is a deployment that brought its own packages: a database of its own, and no `.venv` here."""
+    """Whether a deployment brought its own packages: a database of its own, and an interpreter that has them.
+
+    Nothing is ever installed there, whatever the name of the environment that it made.
+    """
     has_packages = all(importlib.util.find_spec(name) is not None for name in DEPLOYED_PACKAGES)
-    return bool(os.environ.get("DATABASE_URL")) and not FOLDER.exists() and has_packages
+    return bool(os.environ.get("DATABASE_URL")) and has_packages and (inside() or not FOLDER.exists())
 
 
 def ensure(*wanted: str) -> None:

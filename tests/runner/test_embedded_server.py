@@ -34,16 +34,14 @@ def test_a_cold_start_leaves_a_database_that_every_role_can_enter(server):
     assert set(environment) == {"DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_WORKER_URL", "DATABASE_STAFF_URL"}
 
 
-def test_no_role_of_ours_is_superuser_or_walks_around_row_level_security(server):
-    server.start()
-
+def test_no_role_of_ours_is_superuser_or_walks_around_row_level_security(intact):
     strong = ask(
-        server,
+        intact,
         "postgres",
         "select rolname from pg_roles where rolname like 'stackbe%' and (rolsuper or rolbypassrls or rolcreaterole)",
     )
     logins = ask(
-        server, "postgres", "select rolname from pg_roles where rolname like 'stackbe%' and rolcanlogin order by 1"
+        intact, "postgres", "select rolname from pg_roles where rolname like 'stackbe%' and rolcanlogin order by 1"
     )
 
     assert strong == []
@@ -61,30 +59,26 @@ def test_a_role_that_walks_around_row_level_security_is_refused(server):
 
 @pytest.mark.parametrize("role", ["stackbe_web", "stackbe_worker", "stackbe_staff"])
 @pytest.mark.parametrize("statement", ["create table t ()", "create temporary table t ()", "create schema s"])
-def test_serving_roles_create_nothing(server, role, statement):
-    server.start()
-
-    with psycopg.connect(server.url(role)) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+def test_serving_roles_create_nothing(intact, role, statement):
+    with psycopg.connect(intact.url(role)) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement)
 
 
-def test_the_owner_may_hand_a_look_up_to_the_role_that_nobody_logs_in_as(server):
-    server.start()
-    with psycopg.connect(server.url("stackbe_owner"), autocommit=True) as owner:
+def test_the_owner_may_hand_a_look_up_to_the_role_that_nobody_logs_in_as(intact):
+    with psycopg.connect(intact.url("stackbe_owner"), autocommit=True) as owner:
         owner.execute("create function lookup.answer() returns int security definer language sql as 'select 42'")
         owner.execute("alter function lookup.answer() owner to stackbe_lookup")
 
-    assert ask(server, "stackbe_web", "select lookup.answer()") == [(42,)]
+    assert ask(intact, "stackbe_web", "select lookup.answer()") == [(42,)]
     with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
-        psycopg.connect(server.url("stackbe_lookup"))
+        psycopg.connect(intact.url("stackbe_lookup"))
 
 
-def test_the_tests_role_becomes_others_but_has_nothing_of_theirs_before(server):
-    server.start()
-    with psycopg.connect(server.url("stackbe_owner"), autocommit=True) as owner:
+def test_the_tests_role_becomes_others_but_has_nothing_of_theirs_before(intact):
+    with psycopg.connect(intact.url("stackbe_owner"), autocommit=True) as owner:
         owner.execute("create table t ()")
 
-    with psycopg.connect(server.url("stackbe_test"), autocommit=True) as connection:
+    with psycopg.connect(intact.url("stackbe_test"), autocommit=True) as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("select from public.t")
         connection.execute("set role stackbe_owner")
@@ -200,12 +194,10 @@ def test_somebody_elses_folder_in_the_place_of_the_socket_is_refused(place):
     server.sockets.unlink()
 
 
-def test_nobody_else_may_enter_the_data_or_its_socket(server):
-    server.start()
-
-    assert server.data.stat().st_mode & 0o777 == 0o700
-    assert server.sockets == server.data
-    assert ask(server, "postgres", "show listen_addresses") == [("",)]
+def test_nobody_else_may_enter_the_data_or_its_socket(intact):
+    assert intact.data.stat().st_mode & 0o777 == 0o700
+    assert intact.sockets == intact.data
+    assert ask(intact, "postgres", "show listen_addresses") == [("",)]
 
 
 def test_roles_can_be_made_again_and_by_somebody_who_is_no_superuser(server):

@@ -98,6 +98,14 @@ def test_a_deployment_with_packages_of_its_own_is_left_alone(monkeypatch, tmp_pa
     assert not venv.deployed()
 
 
+def test_nothing_is_installed_where_the_platform_made_an_environment_of_the_same_name(elsewhere, monkeypatch):
+    (elsewhere / ".venv").mkdir()
+    monkeypatch.setattr(sys, "prefix", str(elsewhere / ".venv"))
+    monkeypatch.setenv("DATABASE_URL", "postgresql://db.example.com/x")
+
+    assert venv.deployed()
+
+
 def test_a_command_outside_is_run_again_inside(monkeypatch):
     calls = []
     monkeypatch.setattr(venv, "inside", lambda: False)
