@@ -64,11 +64,11 @@ class Stack:
             "sandbox": ("web", [python, "-m", "billing.stripe.sandbox", "--port", str(sandbox_port),
                                 "--state", str(self.folder / "sandbox.sqlite")]),
         }[name]
-        log = (self.folder / f"{name}.log").open("ab")
-        self.processes[name] = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment | {"STACKBE_ROLE": role}, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log, start_new_session=True,
-        )
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment | {"STACKBE_ROLE": role}, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
+            )
 
     def kill(self, name: str) -> None:
         """End a process and its children as a power cut would."""
