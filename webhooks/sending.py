@@ -187,18 +187,11 @@ class Sender:
             target = _judged(url, live, self._allow_local)
             async with asyncio.timeout(self._total_seconds):
                 return await self._exchange(target, headers, body, known_secrets, started)
-        except TargetRefused as reason:
-            return _failed(SendError.ADDRESS_REFUSED, started, str(reason))
-        except TimeoutError:
-            return _failed(SendError.TIMEOUT, started, "no complete answer in time")
-        except (aiohttp.ClientSSLError, ssl.SSLError) as reason:
-            return _failed(SendError.TLS_FAILED, started, type(reason).__name__)
-        except aiohttp.ClientConnectorDNSError:
-            return _failed(SendError.DNS_FAILED, started, "the host name could not be resolved")
-        except (aiohttp.ClientConnectionError, OSError) as reason:
-            return _failed(SendError.CONNECTION_FAILED, started, type(reason).__name__)
-        except (aiohttp.ClientError, ValueError) as reason:
-            return _failed(SendError.PROTOCOL_ERROR, started, type(reason).__name__)
+        except (TargetRefused, TimeoutError, aiohttp.ClientError, OSError, ValueError) as reason:
+            error, detail = _explained(reason)
+            return Answer(
+                status=None, error=error, duration_ms=_elapsed_ms(started), detail=detail
+            )
 
     async def _exchange(
         self,
@@ -271,8 +264,22 @@ def _error_of(status: int) -> SendError:
     return SendError.BAD_STATUS
 
 
-def _failed(error: SendError, started: float, detail: str) -> Answer:
-    return Answer(status=None, error=error, duration_ms=_elapsed_ms(started), detail=detail)
+def _explained(failure: Exception) -> tuple[SendError, str]:
+    """Return the error and the sentence that the log shows; the most specific kind first."""
+    if isinstance(failure, TargetRefused):
+        return SendError.ADDRESS_REFUSED, str(failure)
+    if isinstance(failure, TimeoutError):
+        return SendError.TIMEOUT, "no complete answer in time"
+    if isinstance(failure, aiohttp.ClientConnectorDNSError):
+        return SendError.DNS_FAILED, "the host name could not be resolved"
+    kinds = (
+        ((aiohttp.ClientSSLError, ssl.SSLError), SendError.TLS_FAILED),
+        ((aiohttp.ClientConnectionError, OSError), SendError.CONNECTION_FAILED),
+    )
+    for classes, error in kinds:
+        if isinstance(failure, classes):
+            return error, type(failure).__name__
+    return SendError.PROTOCOL_ERROR, type(failure).__name__
 
 
 def _elapsed_ms(started: float) -> int:

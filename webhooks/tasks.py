@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
@@ -88,7 +88,7 @@ PURGES = (
 def purge_tenant(tenant_id: UUID) -> None:
     """Do it for one tenant, in the open change, for all its apps at once."""
     moment = wall_clock()
-    bounds = {
+    bounds: dict[str, Any] = {
         "tenant": tenant_id,
         "now": moment,
         "answers": first_id(moment - KEEP_ANSWERS),

@@ -143,7 +143,10 @@ def claim(
                 "tenant_counts": list(tenants.values()),
             },
         )
-        return [Claimed(*row, lease=token) for row in cursor.fetchall()]
+        return [
+            Claimed(delivery, tenant, app, endpoint, event, attempts, token)
+            for delivery, tenant, app, endpoint, event, attempts in cursor.fetchall()
+        ]
 
 
 def open_claims(claims: Iterable[Claimed]) -> list[Parcel | Unsendable]:
@@ -181,11 +184,14 @@ def _open(
     if event is None:
         return Unsendable(claimed, "EVENT_EXPIRED")
     try:
-        body = event.body
-        url, secrets = endpoint.url, endpoint.signing_secrets(wall_clock())
+        return _pack(claimed, endpoint, event)
     except SealBroken:
         log.exception("sealed value does not open", extra={"delivery": str(claimed.id)})
         return Unsendable(claimed, "UNREADABLE")
+
+
+def _pack(claimed: Claimed, endpoint: WebhookEndpoint, event: Event) -> Parcel | Unsendable:
+    body, url, secrets = event.body, endpoint.url, endpoint.signing_secrets(wall_clock())
     if body is None:
         return Unsendable(claimed, "EVENT_ERASED")
     if url is None or None in secrets:
