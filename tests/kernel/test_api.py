@@ -1,0 +1,137 @@
+"""What every answer under /v1 has in common."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+
+from tests.cast import Api
+
+
+def shape(response):
+    assert response.headers["Content-Type"] == "application/json"
+    told = response.json()
+    assert {"statusCode", "message", "error", "code", "requestId"} <= set(told)
+    assert told["statusCode"] == response.status_code
+    assert told["requestId"] == response.headers["X-Request-Id"]
+    return told
+
+
+@pytest.mark.parametrize("path", ["/nope", "/", "/customers/", "/apps//", "/me/x", "/%00", "/../admin", "/customers/x/y/z"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "TRACE"])
+def test_an_unknown_url_answers_in_the_apis_shape(db, path, method):
+    told = shape(Api(None).request(method, path))
+
+    assert (told["statusCode"], told["code"]) == (404, "NOT_FOUND")
+
+
+def test_a_method_that_is_not_taken_is_refused_before_anything_else(db):
+    for method in ("PUT", "HEAD", "TRACE", "OPTIONS", "BREW"):
+        response = Api(None).request(method, "/customers")
+        assert response.status_code == 405, method
+        assert response.headers["Allow"] == "GET, POST"
+
+
+def test_a_crash_says_nothing_of_itself(acme_api, monkeypatch):
+    def crash(*_, **__):
+        raise RuntimeError("the secret of the inside")
+
+    monkeypatch.setattr("accounts.services.me.fetch_tenant", crash)
+    response = acme_api.get("/me")
+
+    assert shape(response)["code"] == "INTERNAL_ERROR"
+    assert b"secret" not in response.content
+    assert b"Traceback" not in response.content
+
+
+def test_a_database_that_is_away_is_no_crash(acme_api, monkeypatch):
+    def away(*_, **__):
+        raise OperationalError("connection refused: host=10.0.0.1")
+
+    monkeypatch.setattr("accounts.services.me.fetch_tenant", away)
+    response = acme_api.get("/me")
+
+    assert (response.status_code, shape(response)["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert int(response.headers["Retry-After"]) >= 1
+    assert b"10.0.0.1" not in response.content
+
+
+def test_a_sane_request_id_is_kept_and_another_replaced(acme_api):
+    assert acme_api.get("/me", **{"X-Request-Id": "order-4711.retry:2"}).headers["X-Request-Id"] == "order-4711.retry:2"
+    for odd in ("short", "a b c d e f g h", "x" * 65, "<script>alert(1)</script>", "ünïcode-id"):
+        assert acme_api.get("/me", **{"X-Request-Id": odd}).headers["X-Request-Id"].startswith("req_")
+
+
+def test_html_is_never_answered(acme_api):
+    assert acme_api.get("/me", Accept="text/html,application/xhtml+xml").status_code == 406
+    assert shape(acme_api.get("/me", Accept="text/html"))["code"] == "NOT_ACCEPTABLE"
+    assert acme_api.get("/me", Accept="text/html, */*;q=0.1").json()["credential"] == "api_key"
+
+
+def test_nothing_is_kept_by_caches(acme_api):
+    for response in (acme_api.get("/me"), acme_api.get("/nope"), Api(None).get("/me")):
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_several_wrong_fields_make_the_message_a_list(acme_api):
+    one, two = acme_api.post("/customers", {"email": 1}).json(), acme_api.post("/customers", {"email": 1, "name": 2}).json()
+
+    assert isinstance(one["message"], str)
+    assert isinstance(two["message"], list)
+    assert len(two["message"]) == 2
+
+
+def test_a_documented_refusal_has_the_documented_bytes(acme_api):
+    response = acme_api.post("/customers", {"email": "joe"}, **{"X-Request-Id": "12345678"})
+
+    assert response.json() == {
+        "statusCode": 400,
+        "message": "Invalid email format",
+        "error": "Bad Request",
+        "code": "INVALID_EMAIL",
+        "requestId": "12345678",
+        "fields": {"email": ["Invalid email format"]},
+    }
+
+
+@pytest.mark.parametrize("cursor", ["", "A", "====", "%ff", base64.b64encode(b"x" * 17).decode(), "../../etc"])
+def test_a_cursor_that_is_none_is_named(acme_api, cursor):
+    response = acme_api.get(f"/customers?cursor={cursor}")
+
+    assert response.status_code == 400
+    assert "cursor" in response.json()["fields"]
+
+
+def test_a_body_that_claims_to_be_small_is_still_measured(acme):
+    client = Client(raise_request_exception=False)
+    body = b'{"email":"a@b.example","name":"' + b"x" * 300_000 + b'"}'
+    response = client.generic(
+        "POST", "/v1/customers", body, "application/json", headers={"Authorization": f"Bearer {acme.key}"}
+    )
+
+    assert response.status_code == 413
+
+
+def test_a_body_in_another_charset_is_refused(acme_api):
+    response = acme_api.client.generic(
+        "POST", "/v1/customers", '{"email":"joe@é.example"}'.encode("utf-16"), "application/json", headers=acme_api.headers
+    )
+
+    assert response.status_code == 400
+
+
+def test_deeply_nested_json_is_refused_and_crashes_nothing(acme_api):
+    for body in (b"[" * 100_000, b'{"metadata":' + b'{"a":' * 20_000 + b"1" + b"}" * 20_001):
+        response = acme_api.client.generic("POST", "/v1/customers", body, "application/json", headers=acme_api.headers)
+        assert response.status_code == 400, response.content
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Request-Id", "Accept", "Origin", "User-Agent", "X-StackBE-App", "Idempotency-Key"])
+@pytest.mark.parametrize("value", ["\x7f", "x" * 8000, "'; drop table x; --", "{{7*7}}", "%s%n", "é"])
+def test_no_header_makes_a_crash(acme, header, value):
+    response = Api(acme.key, **{header: value}).post("/customers", {"email": "joe@shop.example"})
+
+    assert response.status_code < 500
