@@ -161,7 +161,9 @@ class OverageInput(Input):
 
     scheme = serializers.ChoiceField(choices=SCHEMES, required=False)
     unit_amount_cents = Integer(min_value=0, max_value=LARGEST_AMOUNT, required=False)
-    tiers = serializers.ListSerializer(child=TierInput(), required=False, max_length=MOST_TIERS)
+    tiers: serializers.ListSerializer[Any] = serializers.ListSerializer(
+        child=TierInput(), required=False, max_length=MOST_TIERS
+    )
     package_size = Integer(min_value=1, max_value=LARGEST_PACKAGE, required=False)
 
 
@@ -187,7 +189,9 @@ class UsageInput(Input):
     included = Integer(min_value=0, allow_null=True)
     mode = serializers.ChoiceField(choices=MODES, required=False)
     overage = OverageInput(required=False, allow_null=True)
-    windows = serializers.ListSerializer(child=WindowInput(), required=False, max_length=MOST_WINDOWS)
+    windows: serializers.ListSerializer[Any] = serializers.ListSerializer(
+        child=WindowInput(), required=False, max_length=MOST_WINDOWS
+    )
 
 
 class PlanPatch(Input):
@@ -202,8 +206,12 @@ class PlanPatch(Input):
     interval_count = Integer(required=False, min_value=1, max_value=LARGEST_INTERVAL)
     trial_days = Integer(required=False, min_value=0, max_value=LONGEST_TRIAL)
     trial_requires_card = Boolean(required=False)
-    prices = serializers.ListSerializer(child=PriceInput(), required=False, max_length=MOST_PRICES)
-    usage = serializers.ListSerializer(child=UsageInput(), required=False, max_length=MOST_METRICS)
+    prices: serializers.ListSerializer[Any] = serializers.ListSerializer(
+        child=PriceInput(), required=False, max_length=MOST_PRICES
+    )
+    usage: serializers.ListSerializer[Any] = serializers.ListSerializer(
+        child=UsageInput(), required=False, max_length=MOST_METRICS
+    )
     seats = Integer(required=False, allow_null=True, min_value=1, max_value=1_000_000)
     add_ons = serializers.ListField(child=PublicId("plan"), required=False, max_length=MOST_ADD_ONS)
     entitlements = Entitlements(required=False)

@@ -255,6 +255,7 @@ def _plain(scope: Scope, facts: StripeSubscriptionFacts, row: Subscription | Non
     prices = Price.objects.within(scope).select_related("plan_version")
     price = prices.filter(stripe_account=facts.account, stripe_price_id=facts.stripe_price_id).first()
     # A price that somebody made by hand at Stripe changes what is paid, not what was agreed on.
+    price_id: UUID | None
     if price is not None:
         plan_id, version_id, price_id = price.plan_version.plan_id, price.plan_version_id, price.id
     elif row is not None:
