@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.db import connection, transaction
 
+from accounts.models import App
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.transactions import change, reading
 from tests.cast import Company, found_company
@@ -266,3 +267,16 @@ def test_what_has_lost_its_endpoint_or_event_is_not_sent(
 
     assert delivery_of(acme).status == "canceled"
     assert delivery_of(acme).error in {"ENDPOINT_DELETED", "EVENT_EXPIRED"}
+
+
+@pytest.mark.parametrize("field", ["archived_at", "suspended_at"])
+def test_a_closed_apps_hooks_are_dead_with_it(as_worker: None, acme: Company, field: str) -> None:
+    listen(acme)
+    announce(acme)
+    with change(acme.scope):
+        App.objects.within(acme.scope).filter(pk=acme.app_id).update(**{field: wall_clock()})
+
+    [refused] = open_claims(claim(ROOM, {}, {}))
+
+    assert not isinstance(refused, Parcel)
+    assert refused.reason == "APP_CLOSED"

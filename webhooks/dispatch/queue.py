@@ -156,6 +156,9 @@ def open_claims(claims: Iterable[Claimed]) -> list[Parcel | Unsendable]:
     for (tenant_id, app_id), group in groupby(by_app, key=lambda c: (c.tenant_id, c.app_id)):
         scope, claims_of_app = system_scope(tenant_id, app_id, actor_name=ACTOR), list(group)
         with reading(scope) as unit:
+            if _is_closed(app_id):
+                opened += [Unsendable(c, "APP_CLOSED") for c in claims_of_app]
+                continue
             endpoints = WebhookEndpoint.objects.within(scope).in_bulk(
                 {c.endpoint_id for c in claims_of_app}
             )
@@ -166,6 +169,14 @@ def open_claims(claims: Iterable[Claimed]) -> list[Parcel | Unsendable]:
                 for c in claims_of_app
             ]
     return opened
+
+
+def _is_closed(app_id: UUID) -> bool:
+    """Say whether the app or its tenant is archived or suspended: its hooks are dead with it."""
+    with connection.cursor() as cursor:
+        cursor.execute("select closed from lookup.app(%s)", [app_id])
+        row = cursor.fetchone()
+    return row is None or bool(row[0])
 
 
 def _preload(keys: Keyring, events: Iterable[Event]) -> None:
