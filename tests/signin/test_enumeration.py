@@ -69,19 +69,19 @@ def test_a_wrong_code_costs_the_same_whether_or_not_there_is_an_account(mailbox)
 
 
 @pytest.mark.slow
-def test_timing_tells_nothing(front, acme, settings):
-    """Known and unknown addresses asked for in turn, fresh ones each time; first with room, then limited."""
-    rounds = 1000
-    for n in range(rounds):
+def test_timing_tells_nothing(front, acme):
+    """Known and unknown addresses are asked for in turn; the first 20 of each get mail, the rest are limited."""
+    rounds, addresses = 800, 32
+    for n in range(addresses):
         front.backend.post("/customers", {"email": f"known{n}@example.com"})
-    key = acme.api("customers:read")
-    connection.cursor().execute("update accounts_app set api_limit_per_minute = 1000000")
     times: dict[str, list[float]] = {"known": [], "unknown": []}
     order = ["known", "unknown"]
     for n in range(rounds):
+        if n % 200 == 0:
+            key = acme.api("customers:read")
         for kind in order:
             started = time.perf_counter()
-            answer = key.post(f"{front.auth}/magic-link", {"email": f"{kind}{n}@example.com"})
+            answer = key.post(f"{front.auth}/magic-link", {"email": f"{kind}{n % addresses}@example.com"})
             times[kind].append(time.perf_counter() - started)
             assert answer.status_code == 200
         order.reverse()
