@@ -222,10 +222,14 @@ class CustomerOutput(Output):
     metadata = Metadata()
     created_at = Timestamp()
     updated_at = Timestamp()
+    subscription = serializers.DictField(required=False, allow_null=True)
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        """Return the shape above, and what `expand` asked for."""
-        return customer_as_event(instance)
+        """Return the shape above; `subscription` where `expand` asked for it."""
+        shown = customer_as_event(instance)
+        if "subscription" in self.context:
+            shown["subscription"] = self.context["subscription"]
+        return shown
 
     @staticmethod
     def prepare(rows: list[Any], context: dict[str, Any]) -> None:
@@ -247,6 +251,14 @@ class CustomerListQuery(PageQuery):
     email = Email(required=False)
     external_id = Text(required=False)
     q = Text(required=False)
+
+
+class CustomerQuery(Query):
+    """What may be shown with a customer."""
+
+    expand = serializers.ListField(
+        child=serializers.ChoiceField(choices=["subscription"]), required=False, max_length=5
+    )
 
 
 class UpsertQuery(Query):

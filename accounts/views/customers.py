@@ -9,12 +9,16 @@ from accounts.serializers import (
     CustomerListQuery,
     CustomerOutput,
     CustomerPatch,
+    CustomerQuery,
     DeletedOutput,
     ExportOutput,
     UpsertQuery,
 )
 from accounts.services import customers as services
+from billing.events import subscription_as_event
+from billing.services.access import current_subscription
 from stackbe.kernel.api import ApiView, operation
+from stackbe.kernel.clock import now
 from stackbe.kernel.transactions import change
 
 if TYPE_CHECKING:
@@ -59,10 +63,16 @@ class Customers(ApiView):
 class OneCustomer(ApiView):
     """One customer."""
 
-    @operation(output=CustomerOutput)
+    @operation(query=CustomerQuery, output=CustomerOutput)
     def get(self, request: Request, customer_id: str) -> Response:
-        """Show a customer."""
-        return self.reply(services.find_customer(self.scope, public_id=customer_id))
+        """Show a customer; with `expand=subscription` what they are subscribed to now, or null."""
+        asked = self.query()
+        customer = services.find_customer(self.scope, public_id=customer_id)
+        if "subscription" not in asked.get("expand", ()):
+            return self.reply(customer)
+        found = current_subscription(self.scope, customer.id)
+        shown = None if found is None else subscription_as_event(found, now(self.scope))
+        return self.reply(customer, subscription=shown)
 
     @operation(input=CustomerPatch, output=CustomerOutput, extra_statuses=(409,))
     def patch(self, request: Request, customer_id: str) -> Response:

@@ -15,6 +15,25 @@ def test_a_customer_is_shown(acme_api, joe):
     assert response.headers["Cache-Control"] == "no-store"
 
 
+def test_expand_shows_what_they_are_subscribed_to(acme_api, joe):
+    path = f"/customers/{joe['id']}?expand=subscription"
+    assert acme_api.get(path).json() == joe | {"subscription": None}
+
+    plan = acme_api.post(
+        "/plans", {"name": "Free", "priceCents": 0, "currency": "usd", "interval": "month"}
+    ).json()
+    made = acme_api.post("/subscriptions", {"customerId": joe["id"], "planId": plan["id"]}).json()
+
+    assert acme_api.get(path).json()["subscription"] == made
+    assert "subscription" not in acme_api.get(f"/customers/{joe['id']}").json()
+
+
+def test_what_cannot_be_expanded_is_named(acme_api, joe):
+    for query in ("expand=plan", "expand=", "expand=subscription&expand=x", "include=subscription"):
+        response = acme_api.get(f"/customers/{joe['id']}?{query}")
+        assert (response.status_code, response.json()["code"]) == (400, "VALIDATION_ERROR")
+
+
 def test_a_rivals_customer_is_hidden(globex_api, joe):
     assert_hidden(globex_api, "GET", f"/customers/{joe['id']}", f"/customers/{never('cust')}")
 

@@ -99,6 +99,13 @@ def test_a_revoked_rotated_or_archived_key_is_refused_by_the_other_process_at_on
     assert other.call(made["key"])[0] == 401
     assert other.call(successor["key"])[0] == 200
 
+    customer = one.call(company.key, "POST", "/v1/customers", {"email": "joe@shop.example"})[1]
+    hot = f"/v1/entitlements/check/anything?customerId={customer['id']}"
+    made = one.call(company.key, "POST", keys, {"name": "x"})[1]
+    assert [s.call(made["key"], path=hot)[0] for s in (one, other) * 3] == [200] * 6
+    assert one.call(company.key, "DELETE", f"{keys}/{made['id']}")[0] == 204
+    assert [s.call(made["key"], path=hot)[0] for s in (other, one)] == [401, 401]
+
     assert one.call(company.key, "DELETE", f"/v1/apps/{company.app}")[0] == 204
     assert other.call(successor["key"])[0] == 401
     assert one.call(successor["key"])[0] == 401

@@ -24,7 +24,7 @@ SECRETS = [
 ]
 
 
-@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret[:9])
 def test_a_secret_is_masked_wherever_it_stands_in_a_line(secret):
     formatter = JsonFormatter()
     try:
@@ -53,8 +53,6 @@ def test_ordinary_words_are_left_alone():
 def test_what_requests_log_holds_no_key_address_or_body(acme, acme_api, caplog, settings):
     settings.LOG_REQUESTS = True
     caplog.set_level(logging.DEBUG)
-    for handler in (logging.getLogger(),):
-        handler.setLevel(logging.DEBUG)
 
     made = acme_api.post(f"/apps/{acme.app}/api-keys", {"name": "canary-name"}).json()
     acme_api.post("/customers", {"email": "canary@shop.example", "metadata": {"k": "canary-value"}})
