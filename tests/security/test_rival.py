@@ -1,0 +1,171 @@
+"""Check 5: a rival's credential on every route that takes an id gets the bytes of an id that never was."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from stackbe.kernel.ids import encode, new_id
+from stackbe.kernel.scope import Credential
+from stackbe.urls import ROUTES
+from tests.cast import Api
+
+PREFIX_OF = {
+    "app_id": "app",
+    "customer_id": "cust",
+    "endpoint_id": "we",
+    "event_id": "evt",
+    "key_id": "key",
+    "metric_id": "met",
+    "plan_id": "plan",
+    "product_id": "prod",
+    "session_id": "sess",
+    "subscription_id": "sub",
+}
+# Named by a key of the app's own choosing, which a rival may have too: their own answer, never Acme's.
+BY_NAME = {"feature", "feature_key"}
+PLACEHOLDER = re.compile(r"<str:(\w+)>")
+BODIES = {
+    "subscription-cancel": {},
+    "customer": {"name": "Mallory"},
+    "product": {"name": "Mallory"},
+    "plan": {"name": "Mallory"},
+    "metric": {"unit": "m"},
+    "app": {"name": "Mallory"},
+    "webhook-endpoint": {"description": "m"},
+    "entitlement-override": {"value": True, "reason": "I would like it"},
+    "app-api-keys": {"name": "m"},
+    "auth-magic-link": {"email": "mallory@example.com"},
+    "auth-introspect": {"token": "x"},
+}
+CALLS = [
+    (row, method)
+    for row in ROUTES
+    for method, access in row.methods.items()
+    if PLACEHOLDER.search(row.url) and Credential.KEY in access.credentials
+]
+
+
+@pytest.fixture
+def specimens(acme, acme_api):
+    """Return one of Acme's ids for every placeholder that a URL has."""
+    metric = acme_api.post("/metrics", {"name": "api_calls"}).json()
+    acme_api.post("/features", {"key": "sso", "name": "SSO", "type": "boolean"})
+    product = acme_api.post("/products", {"name": "Orbit"}).json()
+    plan = acme_api.post(
+        "/plans",
+        {"name": "Free", "productId": product["id"], "priceCents": 0, "currency": "usd", "interval": "month",
+         "entitlements": {"sso": True}},
+    ).json()
+    customer = acme_api.post("/customers", {"email": "grace@example.com", "name": "Grace"}).json()
+    subscription = acme_api.post("/subscriptions", {"customerId": customer["id"], "planId": plan["id"]}).json()
+    session = acme_api.post(f"/customers/{customer['id']}/sessions").json()
+    endpoint = acme_api.post("/webhook-endpoints", {"url": "http://127.0.0.1:8099/hooks", "events": ["*"]}).json()
+    event = acme_api.get("/events").json()["data"][0]
+    key = acme_api.get(f"/apps/{acme.app}/api-keys").json()["data"][0]
+    sid = acme_api.get(f"/customers/{customer['id']}/sessions").json()["data"][0]["id"]
+    assert session["sessionToken"]
+    assert all("id" in row for row in (subscription, endpoint, metric)), (subscription, endpoint, metric)
+    return {
+        "app_id": acme.app,
+        "customer_id": customer["id"],
+        "endpoint_id": endpoint["id"],
+        "event_id": event["id"],
+        "key_id": key["id"],
+        "metric_id": metric["id"],
+        "plan_id": plan["id"],
+        "product_id": product["id"],
+        "session_id": sid,
+        "subscription_id": subscription["id"],
+    }
+
+
+def filled(url: str, ids: dict[str, str]) -> str:
+    return "/" + PLACEHOLDER.sub(lambda found: ids.get(found[1], "sso"), url)
+
+
+def seen(response) -> tuple[int, dict]:
+    """Return what a stranger can tell answers apart by, less the request's own id."""
+    body = json.loads(response.content) if response.content else {}
+    body.pop("requestId", None)
+    return response.status_code, body
+
+
+@pytest.mark.parametrize(("row", "method"), CALLS, ids=[f"{m} {r.url}" for r, m in CALLS])
+def test_a_rival_gets_what_an_id_that_never_was_gets(specimens, acme_api, globex_api, globex, row, method):
+    names = set(PLACEHOLDER.findall(row.url))
+    assert names <= set(PREFIX_OF) | BY_NAME, "name a specimen for the new placeholder"
+    never = {name: encode(prefix, new_id()) for name, prefix in PREFIX_OF.items()}
+    body = BODIES.get(row.name, {})
+    query = f"?customerId={specimens['customer_id']}" if row.name == "entitlement-check" else ""
+    unknown = f"?customerId={never['customer_id']}" if row.name == "entitlement-check" else ""
+
+    foreign = globex_api.request(method, filled(row.url, specimens) + query, body)
+    nobody = globex_api.request(method, filled(row.url, never) + unknown, body)
+
+    assert foreign.status_code == 404, foreign.content
+    assert seen(foreign) == seen(nobody)
+
+
+def test_nothing_of_acmes_changed_under_all_of_it(specimens, acme_api, globex_api):
+    before = {name: acme_api.get(path).content for name, path in paths(specimens).items()}
+
+    for row, method in CALLS:
+        globex_api.request(method, filled(row.url, specimens), BODIES.get(row.name, {}))
+
+    after = {name: acme_api.get(path).content for name, path in paths(specimens).items()}
+    assert before == after
+
+
+def paths(ids: dict[str, str]) -> dict[str, str]:
+    return {
+        "app": f"/apps/{ids['app_id']}",
+        "customer": f"/customers/{ids['customer_id']}",
+        "product": f"/products/{ids['product_id']}",
+        "plan": f"/plans/{ids['plan_id']}",
+        "metric": f"/metrics/{ids['metric_id']}",
+        "subscription": f"/subscriptions/{ids['subscription_id']}",
+        "endpoint": f"/webhook-endpoints/{ids['endpoint_id']}",
+        "sessions": f"/customers/{ids['customer_id']}/sessions",
+    }
+
+
+LISTS = ("/customers", "/products", "/plans", "/features", "/metrics", "/subscriptions", "/invoices", "/events",
+         "/webhook-endpoints")
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_rivals_lists_hold_nothing_of_acmes(specimens, globex_api, path):
+    body = globex_api.get(path).json()
+
+    assert body["data"] == []
+    assert not any(value in json.dumps(body) for value in specimens.values())
+
+
+BODY_ROUTES = [
+    ("/usage/track", lambda ids: {"customerId": ids["customer_id"], "metric": "api_calls"}),
+    ("/entitlements/check", lambda ids: {"customerId": ids["customer_id"], "features": ["sso"]}),
+    ("/subscriptions", lambda ids: {"customerId": ids["customer_id"], "planId": ids["plan_id"]}),
+    ("/checkout/session", lambda ids: {"customerId": ids["customer_id"], "planId": ids["plan_id"],
+                                       "successUrl": "http://localhost:3000/a", "cancelUrl": "http://localhost:3000/b"}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), BODY_ROUTES, ids=[path for path, _ in BODY_ROUTES])
+def test_ids_in_a_body_are_walled_too(specimens, globex_api, path, body):
+    never = {name: encode(prefix, new_id()) for name, prefix in PREFIX_OF.items()}
+    globex_api.post("/metrics", {"name": "api_calls"})
+
+    foreign = globex_api.post(path, body(specimens))
+    nobody = globex_api.post(path, body(never))
+
+    assert foreign.status_code in {400, 404}, foreign.content
+    assert seen(foreign) == seen(nobody)
+
+
+def test_no_credential_and_a_wrong_one_open_nothing(specimens):
+    for row, method in CALLS:
+        for api in (Api(None), Api("sbk_test_000000000000000000000000000000000000000000AAAA")):
+            assert api.request(method, filled(row.url, specimens), {}).status_code in {401, 429}, row.url
