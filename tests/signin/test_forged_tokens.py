@@ -130,7 +130,7 @@ def rightly_signed(acme, token: str, **changes: object) -> str:
         {"nbf": int(time.time()) + 600},
         {"iat": int(time.time()) + 600},
     ],
-    ids=str,
+    ids="-".join,
 )
 def test_wrong_claims_are_refused_even_when_rightly_signed(front, acme, token, changes):
     assert status_of(front, rightly_signed(acme, token)) == 200
