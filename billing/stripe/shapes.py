@@ -24,6 +24,7 @@ PATHS = {
     "event": "/v1/events",
     "billing_portal.session": "/v1/billing_portal/sessions",
 }
+MARK = "stackbe_"
 ALWAYS = frozenset({"id", "object", "deleted"})
 COMMON = ALWAYS | {"created", "livemode", "metadata"}
 KEPT: dict[str, frozenset[str]] = {
@@ -70,17 +71,24 @@ def keep(body: Any) -> Any:
         return body
     kind = body.get("object")
     if not isinstance(kind, str):
-        return {name: keep(value) for name, value in body.items()}
+        return {name: marks(value) if name == "metadata" else keep(value) for name, value in body.items()}
     if kind == "event":
         return _event(body)
     allowed = KEPT.get(kind, ALWAYS)
     kept = {name: keep(value) for name, value in body.items() if name in allowed}
+    if "metadata" in kept:
+        kept["metadata"] = marks(kept["metadata"])
     if kind in {"subscription", "customer"}:
         # That there is something to charge, not what it is: a trial without it ends in cancellation.
         settings = body.get("invoice_settings") or {}
         names = ("default_payment_method", "default_source")
         kept["has_payment_method"] = any(holder.get(name) for holder in (body, settings) for name in names)
     return kept
+
+
+def marks(metadata: Any) -> dict[str, str]:
+    """Return the metadata that we wrote; what a tenant writes into theirs is no business of ours."""
+    return {name: str(value) for name, value in (metadata or {}).items() if name.startswith(MARK)}
 
 
 def _event(body: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from django.db import DatabaseError
+
 from billing.models import Checkout, StripeConnection, StripeEvent, Subscription
 from billing.services.invoices import record_invoice
 from billing.services.subscriptions import apply_stripe_subscription
@@ -21,8 +23,10 @@ from billing.stripe.connect import account_deauthorized, apply_health
 from billing.stripe.errors import StripeObjectGone
 from billing.stripe.gateway import ConnectedAccount, Json
 from billing.stripe.lease import LeaseLost, take_lease
+from billing.stripe.mirror import mirror_object
 from billing.stripe.shapes import reference
 from stackbe.kernel.clock import now, wall_clock
+from stackbe.kernel.errors import ApiError
 from stackbe.kernel.transactions import change, require_change
 
 if TYPE_CHECKING:
@@ -64,10 +68,20 @@ def sync_object(
                 ours = body is None or RECORD[kind](scope, account_id, body, cause, began)
                 _events_done(scope, account_id, object_id, began, ignored=not ours)
                 again = lease.finish()
+            if ours:
+                _mirror(account, kind, body, object_id)
     except BaseException:
         lease.give_up()
         raise
     return True
+
+
+def _mirror(account: ConnectedAccount, kind: str, body: Json | None, object_id: str) -> None:
+    """Let the mirror follow. Nothing decides by it, so it never stands in the way of what does."""
+    try:
+        mirror_object(account, kind, body, object_id)
+    except (ApiError, DatabaseError) as failure:
+        log.warning("not mirrored", extra={"kind": kind, "failure": type(failure).__name__})
 
 
 def record_deauthorization(scope: Scope, account_id: str, object_id: str) -> None:

@@ -28,6 +28,15 @@ def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbo
     process.stop(running)
 
 
+@pytest.fixture(scope="session")
+def cardlike_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox whose objects carry what looks like card data, for the scan of our tables."""
+    folder = tmp_path_factory.mktemp("cardlike")
+    running = process.start(free_port(), folder / "state.sqlite", cardlike=True)
+    yield running
+    process.stop(running)
+
+
 @pytest.fixture
 def stripe(sandbox_process: Sandbox, settings: Any) -> Iterator[Sandbox]:
     """The sandbox, free of faults, with our settings pointing at it."""
