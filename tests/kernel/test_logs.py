@@ -24,7 +24,7 @@ SECRETS = [
 ]
 
 
-@pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret[:9])
+@pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret[:8])
 def test_a_secret_is_masked_wherever_it_stands_in_a_line(secret):
     formatter = JsonFormatter()
     try:
