@@ -19,6 +19,7 @@ from billing.models import (
     Subscription,
     SubscriptionTransition,
 )
+from billing.services.subscriptions import end_free_subscriptions
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.ids import encode
 from stackbe.kernel.subjects import register
@@ -45,7 +46,11 @@ def export_subscriptions(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]
 
 
 def erase_subscriptions(scope: Scope, subject_id: UUID) -> int:
-    """Drop the words that a customer gave as a reason; the rest names nobody."""
+    """End what still runs and drop the words that were given as a reason; the rest names nobody.
+
+    What runs at Stripe was ended there first.
+    """
+    end_free_subscriptions(scope, subject_id)
     rows = Subscription.objects.within(scope).filter(customer_id=subject_id)
     return rows.update(cancel_reason="")
 

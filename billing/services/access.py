@@ -70,7 +70,7 @@ def refresh_access(scope: Scope, customer_id: UUID) -> Access | None:
     row = Access.objects.within(scope).locked().filter(customer_id=customer_id).first()
     wanted = _worked_out(scope, customer_id, moment)
     if row is None:
-        if wanted is None:
+        if wanted is None or _gone(scope, customer_id):
             return None
         fresh = Access(**owned_by(scope), customer_id=customer_id, version=0)
         Access.unscoped.bulk_create([fresh], ignore_conflicts=True)
@@ -247,6 +247,11 @@ def _status(row: Access | None, moment: datetime) -> str:
         return "active"
     ended = row.access_until is not None and row.access_until <= moment
     return "canceled" if ended and row.status in {"trialing", "active"} else row.status
+
+
+def _gone(scope: Scope, customer_id: UUID) -> bool:
+    """Say whether a customer's deletion was asked for: what was let go is not worked out again."""
+    return Customer.objects.within(scope).filter(pk=customer_id, deleted_at__isnull=False).exists()
 
 
 def _announce(scope: Scope, customer_id: UUID) -> None:

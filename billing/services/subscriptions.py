@@ -40,6 +40,7 @@ from webhooks.outbox import emit
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
+    from stackbe.kernel.tenancy import ScopedQuerySet
 
 CANCELED = Subscription.Status.CANCELED
 
@@ -66,12 +67,11 @@ def apply_stripe_subscription(scope: Scope, facts: StripeSubscriptionFacts, caus
     that is none of ours, and `IllegalTransition` for what Stripe's own rules exclude.
     """
     require_change()
-    row = _locked(scope, facts.account, facts.stripe_subscription_id)
-    customer = row.customer if row else _customer(scope, facts)
-    if row is None:
-        # Two syncs of one new subscription, and a free plan opened meanwhile, meet at the customer.
-        _lock_customer(scope, customer.id)
-        row = _locked(scope, facts.account, facts.stripe_subscription_id)
+    known = _of_stripe(scope, facts).first()
+    customer = known.customer if known else _customer(scope, facts)
+    # Two syncs of one new subscription, and a free plan opened meanwhile, meet at the customer.
+    _lock_customer(scope, customer.id)
+    row = _of_stripe(scope, facts).locked().first()
     moment = now(scope)
     before = State.of(row) if row else None
     step = lifecycle.follow(before, _plain(scope, facts, row), moment, grace_of(scope))
@@ -166,8 +166,24 @@ def take_step(scope: Scope, row: Subscription, step: Transition, *, reason: str 
 def pass_date(scope: Scope, customer_id: UUID) -> None:
     """Do what a date in a customer's access asks for: end what is over, then work access out anew."""
     require_change()
+    _lock_customer(scope, customer_id)
     _settle(scope, customer_id, now(scope))
     access.refresh_access(scope, customer_id)
+
+
+def end_free_subscriptions(scope: Scope, customer_id: UUID) -> int:
+    """End now what a customer who is being erased has without Stripe; return how many there were."""
+    require_change()
+    moment = now(scope)
+    rows = Subscription.objects.within(scope).locked().select_related("customer")
+    live = rows.filter(customer_id=customer_id, stripe_subscription_id="").exclude(status=CANCELED)
+    ended = 0
+    for row in live:
+        step = lifecycle.plan_cancel(State.of(row), moment, immediately=True)
+        if step is not None:
+            _take(scope, row, step, moment, "system:erasure")
+            ended += 1
+    return ended
 
 
 def access_of(subscription: Subscription, moment: datetime) -> dict[str, Any]:
@@ -314,7 +330,7 @@ def _settle(scope: Scope, customer_id: UUID, moment: datetime) -> None:
                 _take(scope, row, step, moment, "system:clock")
 
 
-def _live_of(scope: Scope, customer_id: UUID, organization_id: UUID | None) -> Any:
+def _live_of(scope: Scope, customer_id: UUID, organization_id: UUID | None) -> ScopedQuerySet[Subscription]:
     rows = Subscription.objects.within(scope).locked().select_related("plan", "plan_version", "customer")
     rows = rows.exclude(status=CANCELED)
     if organization_id is not None:
@@ -322,17 +338,20 @@ def _live_of(scope: Scope, customer_id: UUID, organization_id: UUID | None) -> A
     return rows.filter(customer_id=customer_id, organization_id__isnull=True)
 
 
-def _locked(scope: Scope, account: str, stripe_id: str) -> Subscription | None:
-    rows = Subscription.objects.within(scope).locked().select_related("customer")
-    return rows.filter(stripe_account=account, stripe_subscription_id=stripe_id).first()
+def _of_stripe(scope: Scope, facts: StripeSubscriptionFacts) -> ScopedQuerySet[Subscription]:
+    rows = Subscription.objects.within(scope).select_related("customer")
+    return rows.filter(stripe_account=facts.account, stripe_subscription_id=facts.stripe_subscription_id)
 
 
 def _locked_by_id(scope: Scope, subscription_id: str | UUID) -> Subscription:
+    found = Subscription.objects.within(scope).fetch(subscription_id, SubscriptionNotFound)
+    _lock_customer(scope, found.customer_id)
     rows = Subscription.objects.within(scope).locked().select_related("plan", "plan_version", "customer")
-    return rows.fetch(subscription_id, SubscriptionNotFound)
+    return rows.fetch(found.pk, SubscriptionNotFound)
 
 
 def _lock_customer(scope: Scope, customer_id: UUID) -> None:
+    """Hold a customer before any subscription of theirs: one order of locks, so that none wait in a ring."""
     rows = Customer.objects.within(scope).select_for_update(no_key=True)
     rows.only("id").get(pk=customer_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from accounts.erasure import run_erasure
 from billing.models import (
     Access,
     EntitlementOverride,
@@ -9,6 +10,8 @@ from billing.models import (
     StripeCustomer,
     Subscription,
 )
+from billing.services.access import refresh_access
+from stackbe.kernel.ids import decode
 from stackbe.kernel.subjects import erase_subject, export_subject
 from stackbe.kernel.transactions import change, reading
 from tests.billing.conftest import NOW
@@ -56,3 +59,17 @@ def test_erasing_twice_is_harmless(make_plan, stripe, acme):
         erase_subject(acme.scope, stripe.customer_id)
     with change(acme.scope):
         erase_subject(acme.scope, stripe.customer_id)
+
+
+def test_a_deleted_customers_free_plan_ends_and_nothing_is_worked_out_again(make_plan, acme, acme_api, customer):
+    free = make_plan("Free", priceCents=0, entitlements={"projects": 1})
+    acme_api.post("/subscriptions", {"customerId": customer["id"], "planId": free["id"]})
+    acme_api.delete(f"/customers/{customer['id']}")
+    customer_id = decode("cust", customer["id"])
+
+    run_erasure(acme.scope, customer_id)
+
+    with change(acme.scope):
+        assert Subscription.objects.within(acme.scope).get().status == "canceled"
+        assert refresh_access(acme.scope, customer_id) is None
+        assert not Access.objects.within(acme.scope).exists()
