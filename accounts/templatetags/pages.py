@@ -32,7 +32,7 @@ SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 TONES = {
     "good": (
         "active", "trialing", "paid", "delivered", "succeeded", "enabled", "connected", "live", "allowed", "ok",
-        "complete", "current", "passed",
+        "complete", "current", "passed", "done",
     ),
     "warn": ("past_due", "paused", "incomplete", "open", "retrying", "test", "pending", "late", "rotating", "stated"),
     "bad": ("failed", "uncollectible", "revoked", "disabled", "disputed", "unpaid", "refused", "red"),
@@ -77,7 +77,7 @@ def count(number: float | None) -> str:
 @register.simple_tag
 def stamp(moment: datetime | date | None, otherwise: str = "—", *, relative: bool = True) -> SafeString | str:
     """Return a time as text and as a machine reads it; a script may turn near ones into distances."""
-    if moment is None:
+    if not moment:
         return otherwise
     if not isinstance(moment, datetime):
         return format_html('<time datetime="{}">{}</time>', moment.isoformat(), f"{moment.day} {moment:%b %Y}")
