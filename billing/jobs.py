@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.lookups import known_app
-from billing.queue import REFRESH_ACCESS
-from billing.services.access import refresh_batch
+from billing.queue import ANNOUNCE_DEFAULT, REFRESH_ACCESS
+from billing.services.access import announce_default, refresh_batch
 from billing.services.subscriptions import pass_date
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import job, periodic
@@ -31,6 +31,17 @@ def refresh_access_job(app_id: str, plan_id: str | None, after: str) -> None:
     scope = app.system_scope("access")
     with change(scope):
         refresh_batch(scope, UUID(plan_id) if plan_id else None, UUID(after))
+
+
+@job(ANNOUNCE_DEFAULT)
+def announce_default_job(app_id: str, after: str) -> None:
+    """Tell an app of the next customers whose default plan changed."""
+    app = known_app(UUID(app_id))
+    if app is None:
+        return
+    scope = app.system_scope("access")
+    with change(scope):
+        announce_default(scope, UUID(after))
 
 
 @periodic("billing.pass_dates", "* * * * *")

@@ -18,11 +18,11 @@ from accounts.models import Customer, Organization, OrganizationMember
 from billing.events import subscription_as_event
 from billing.lifecycle import State, status_at
 from billing.models import Access, DefaultAccess, EntitlementOverride, Plan, Subscription
-from billing.queue import defer_refresh
+from billing.queue import defer_announcement, defer_refresh
 from billing.services.grants import NOTHING, Catalogue
 from billing.state import compose_state
 from stackbe.kernel.clock import now, render, wall_clock
-from stackbe.kernel.ids import encode
+from stackbe.kernel.ids import NIL, encode
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import require_change
 from webhooks.outbox import emit
@@ -90,13 +90,17 @@ def refresh_access(scope: Scope, customer_id: UUID) -> Access | None:
 
 
 def refresh_default(scope: Scope) -> DefaultAccess | None:
-    """Work out anew what customers without a subscription have; None where the app grants nothing."""
+    """Work out anew what customers without a subscription have; None where the app grants nothing.
+
+    Where it changed, each of them is told of in the background.
+    """
     require_change()
     row = DefaultAccess.objects.within(scope).locked().first()
     plan = Plan.objects.within(scope).filter(is_default=True).first()
     if plan is None:
         if row is not None:
             row.delete()
+            defer_announcement(scope)
         return None
     granted = Catalogue(scope).grants_of(plan.current_version())
     wanted = {
@@ -107,6 +111,7 @@ def refresh_default(scope: Scope) -> DefaultAccess | None:
         "limits": granted.limits,
     }
     if row is None:
+        defer_announcement(scope)
         return DefaultAccess.unscoped.create(**owned_by(scope), **wanted, version=_next_version(0))
     if any(getattr(row, name) != value for name, value in wanted.items()):
         for name, value in wanted.items():
@@ -114,7 +119,23 @@ def refresh_default(scope: Scope) -> DefaultAccess | None:
         row.version = _next_version(row.version)
         row.updated_at = now(scope)
         row.save(update_fields=[*wanted, "version", "updated_at"])
+        defer_announcement(scope)
     return row
+
+
+def announce_default(scope: Scope, after: UUID = NIL) -> None:
+    """Tell the app of the next hundred customers who have the default plan, and queue the ones after them."""
+    require_change()
+    moment = now(scope)
+    rows = Customer.objects.within(scope).filter(pk__gt=after, deleted_at__isnull=True).order_by("pk")
+    customers = list(rows.values_list("pk", flat=True)[: AT_ONCE + 1])
+    own = Access.objects.within(scope).filter(customer_id__in=customers)
+    subscribed = {row.customer_id for row in own if in_force(row, moment)}
+    for customer_id in customers[:AT_ONCE]:
+        if customer_id not in subscribed:
+            _announce(scope, customer_id)
+    if len(customers) > AT_ONCE:
+        defer_announcement(scope, after=customers[AT_ONCE - 1])
 
 
 def refresh_plan(scope: Scope, plan_id: UUID) -> None:

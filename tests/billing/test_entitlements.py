@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 
 from accounts.authentication import SessionTokenAuthentication
-from billing.jobs import pass_dates, refresh_access_job
+from accounts.models import Customer
+from billing.jobs import announce_default_job, pass_dates, refresh_access_job
 from billing.lifecycle import SETTLING
 from billing.models import Access
 from billing.services import access as services
 from stackbe.kernel.clock import render
-from stackbe.kernel.ids import decode
+from stackbe.kernel.ids import NIL, decode
 from stackbe.kernel.scope import Credential, Scope
 from stackbe.kernel.transactions import change, reading
 from tests.billing.conftest import END, NOW, START
@@ -256,3 +257,22 @@ def test_access_is_one_row_however_many_refresh_at_once(make_plan, acme, stripe)
 
     assert first.pk == second.pk
     assert first.version == second.version
+
+
+def test_an_edited_default_plan_is_told_of_each_customer_who_has_it(
+    make_plan, acme_api, acme, stripe, events, monkeypatch
+):
+    make_plan("Free", priceCents=0, isDefault=True, entitlements={"projects": 1})
+    stripe.subscribe(make_plan(entitlements={"sso": True}))
+    for number in range(3):
+        acme_api.post("/customers", {"email": f"{number}@example.com"})
+    before = len(events("entitlements"))
+    monkeypatch.setattr(services, "AT_ONCE", 2)
+
+    announce_default_job(str(acme.app_id), str(NIL))
+    assert len(events("entitlements")) == before + 1
+
+    with reading(acme.scope):
+        everyone = list(Customer.objects.within(acme.scope).order_by("pk").values_list("pk", flat=True))
+    announce_default_job(str(acme.app_id), str(everyone[1]))
+    assert len(events("entitlements")) == before + 3
