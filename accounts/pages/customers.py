@@ -95,8 +95,8 @@ def _page(request: HttpRequest, app: KnownApp, form: CodeForm, status: int = 200
         "brand": _brand(app),
     }
     response = render(request, "auth/confirm.html", context, status=status)
-    may_lead_to = csp_update({"form-action": _origins(app)})
-    return may_lead_to(lambda _request: response)(request)
+    csp_update({"form-action": _origins(app)})(lambda _request: response)(request)
+    return response
 
 
 def _origins(app: KnownApp) -> list[str]:

@@ -82,7 +82,7 @@ def store_link(
     link = _new_link(email, SIGN_UP if tenant_name else SIGN_IN, next_path=next_path, browser=browser)
     link.detail = {"tenantName": tenant_name} if tenant_name else None
     link.save(force_insert=True)
-    _keep_newest(link.email_index)
+    _keep_newest(bytes(link.email_index))
     enqueue(mail_developer_link, link_id=str(link.id))
 
 

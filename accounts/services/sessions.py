@@ -126,14 +126,23 @@ def switch_organization(scope: Scope, organization_id: UUID | None) -> tuple[str
     organization that the customer is no member of.
     """
     require_change()
-    session = CustomerSession.objects.within(scope).locked().get(pk=scope.session_id)
-    customer = live_customers(scope).get(pk=session.customer_id)
+    session, customer = calling(scope)
     role = _role_in(scope, customer.id, organization_id)
     if organization_id is not None and role is None:
         raise NotFound("No such organization.")
     session.organization_id = organization_id
     session.save(update_fields=["organization_id"])
     return *mint_session_token(scope, session, customer, role), role
+
+
+def calling(scope: Scope) -> tuple[CustomerSession, Customer]:
+    """Return the session that calls and its customer. Raises `SessionInvalid` where either has just gone."""
+    if scope.session_id is not None and scope.customer_id is not None:
+        session = CustomerSession.objects.within(scope).filter(pk=scope.session_id).first()
+        customer = live_customers(scope).filter(pk=scope.customer_id).first()
+        if session is not None and customer is not None:
+            return session, customer
+    raise SessionInvalid
 
 
 def end_session(scope: Scope, session: CustomerSession, why: str) -> None:

@@ -16,7 +16,7 @@ from accounts.link_mail import CUSTOMER_CONFIRM
 from accounts.lookups import KnownApp, known_app
 from accounts.models import App, CustomerSession
 from accounts.services import magic_links, sessions, tokens
-from accounts.services.customers import find_customer, live_customers
+from accounts.services.customers import find_customer
 from accounts.sign_in_shapes import (
     IntrospectInput,
     IntrospectOutput,
@@ -137,10 +137,7 @@ class Session(ApiView):
         """Show who is signed in and what their plan holds."""
         own_app(self.scope, app_id)
         scope = self.scope
-        customer = live_customers(scope).filter(pk=scope.customer_id).first()
-        session = CustomerSession.objects.within(scope).filter(pk=scope.session_id).first()
-        if customer is None or session is None:
-            raise SessionInvalid
+        session, customer = sessions.calling(scope)
         shown = customer_as_event(customer)
         return self.reply(
             {
@@ -183,7 +180,7 @@ class Logout(ApiView):
     def post(self, request: Request, app_id: str) -> Response:
         """End the session that asks, everywhere and at once."""
         own_app(self.scope, app_id)
-        session = CustomerSession.objects.within(self.scope).locked().get(pk=self.scope.session_id)
+        session, _ = sessions.calling(self.scope)
         sessions.end_session(self.scope, session, "signed out")
         return self.reply()
 

@@ -48,7 +48,7 @@ def message_page(request: HttpRequest, message_id: str) -> HttpResponse:
 
 @require_safe
 @never_cache
-@csp_replace({"style-src": [UNSAFE_INLINE], "script-src": [NONE], "img-src": ["https:", "data:"]})
+@csp_replace({"style-src": [UNSAFE_INLINE], "script-src": [NONE], "img-src": ["https:", "data:"]})  # type: ignore[arg-type]  # its hint forgets arguments
 def html_page(request: HttpRequest, message_id: str) -> HttpResponse:
     """Show one mail's HTML as a mail program would: styles, no scripts."""
     mail = _mail(message_id)
