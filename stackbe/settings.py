@@ -49,8 +49,10 @@ if env.bool("DEBUG", default=False):
     refuse("DEBUG is never on: error pages are ours. Unset it.")
 
 # Secrets.
-SECRET_KEY = required("SECRET_KEY", "Make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(64))'`.")
-STACKBE_MASTER_KEY = required("STACKBE_MASTER_KEY", "It is `name:base64 of 32 random bytes`; keep it apart from the database.")
+_MAKE_ONE = "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
+SECRET_KEY = required("SECRET_KEY", _MAKE_ONE)
+_KEEP_APART = "It is `name:base64 of 32 random bytes`; keep it apart from the database."
+STACKBE_MASTER_KEY = required("STACKBE_MASTER_KEY", _KEEP_APART)
 if PRODUCTION and len(SECRET_KEY) < 50:  # noqa: PLR2004  # what Django's own deploy check asks for
     refuse("SECRET_KEY is too short: use at least 50 random characters.")
 
@@ -258,8 +260,14 @@ FAILED_CREDENTIALS_PER_MINUTE = env.int("LIMIT_FAILED_CREDENTIALS_PER_MINUTE", d
 CORS_ALLOWED_ORIGINS: list[str] = []
 CORS_ALLOW_HEADERS = ("authorization", "content-type", "idempotency-key", "x-request-id")
 CORS_EXPOSE_HEADERS = (
-    "x-request-id", "idempotency-replayed", "retry-after", "ratelimit", "ratelimit-policy",
-    "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
+    "x-request-id",
+    "idempotency-replayed",
+    "retry-after",
+    "ratelimit",
+    "ratelimit-policy",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
 )
 
 # django-ratelimit guards the HTML forms; its counters live in the same shared table.
@@ -267,9 +275,7 @@ RATELIMIT_USE_CACHE = "default"
 RATELIMIT_IP_META_KEY = "stackbe.kernel.http.client_address"
 CACHES = {"default": {"BACKEND": "stackbe.kernel.cache.CounterCache"}}
 if REDIS_URL:
-    CACHES = {
-        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
-    }
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 SILENCED_SYSTEM_CHECKS = [
     # django-ratelimit knows a list of caches by name; ours is atomic (tested under races).
     "django_ratelimit.E003",
@@ -310,9 +316,14 @@ DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 DJSTRIPE_USE_NATIVE_JSONFIELD = True
 DJSTRIPE_SUBSCRIBER_MODEL = "accounts.User"
 if PRODUCTION:
-    for _name in ("STRIPE_SECRET_KEY", "STRIPE_CLIENT_ID", "STRIPE_PLATFORM_ENDPOINT_ID",
-                  "STRIPE_CONNECT_ENDPOINT_ID", "STRIPE_PLATFORM_WEBHOOK_SECRETS",
-                  "STRIPE_CONNECT_WEBHOOK_SECRETS"):
+    for _name in (
+        "STRIPE_SECRET_KEY",
+        "STRIPE_CLIENT_ID",
+        "STRIPE_PLATFORM_ENDPOINT_ID",
+        "STRIPE_CONNECT_ENDPOINT_ID",
+        "STRIPE_PLATFORM_WEBHOOK_SECRETS",
+        "STRIPE_CONNECT_WEBHOOK_SECRETS",
+    ):
         required(_name, "Production wants Stripe's keys; see docs/production.md.")
     if STRIPE_SANDBOX:
         refuse("STRIPE_API_BASE points at this machine: production does not run on the sandbox.")

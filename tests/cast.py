@@ -32,9 +32,7 @@ class Api:
         """Send a call to a path below /v1 and return Django's response."""
         content = b"" if body is None else json.dumps(body).encode()
         spelt = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.client.generic(
-            method, f"/v1{path}", content, "application/json", headers=self.headers | spelt
-        )
+        return self.client.generic(method, f"/v1{path}", content, "application/json", headers=self.headers | spelt)
 
     def get(self, path: str, **headers: str) -> Any:
         """GET."""
@@ -76,9 +74,7 @@ class Company:
     def api(self, *scopes: str) -> Api:
         """Return a client with a key of exactly these scopes."""
         with change(self.scope):
-            _, key = issue_api_key(
-                self.scope, name="test", environment="test", app_id=self.app_id, scopes=scopes
-            )
+            _, key = issue_api_key(self.scope, name="test", environment="test", app_id=self.app_id, scopes=scopes)
         return Api(key)
 
 

@@ -68,17 +68,14 @@ def globex_api(globex: Company) -> Api:
 
 
 @pytest.fixture
-def as_worker(db: None) -> Iterator[None]:
+def as_worker(db: None) -> None:
     """Run the test's own statements with the worker's rights."""
     with connection.cursor() as cursor:
         cursor.execute("set local role stackbe_worker")
-    yield
 
 
 @pytest.fixture(scope="session")
-def live_stack(
-    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None
-) -> Iterator[stack.Stack]:
+def live_stack(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[stack.Stack]:
     """A running copy (web, worker, dispatcher, sandbox) on a database of its own.
 
     Mark tests that use it `@pytest.mark.xdist_group("live")`, so that one worker process runs them.

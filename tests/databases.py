@@ -50,9 +50,7 @@ def _make_template(server: psycopg.Connection[tuple[object, ...]], name: str) ->
     draft = f"{name}_draft"
     server.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(draft)))
     url = os.environ["STACKBE_TEST_MAINTENANCE_URL"]
-    server.execute(
-        sql.SQL("create database {} owner stackbe_owner template template0").format(sql.Identifier(draft))
-    )
+    server.execute(sql.SQL("create database {} owner stackbe_owner template template0").format(sql.Identifier(draft)))
     owner_url = as_role(url, "stackbe_owner", draft)
     with psycopg.connect(as_role(url, "stackbe_owner", draft), autocommit=True) as database:
         roles.prepare_database(database)
@@ -60,9 +58,7 @@ def _make_template(server: psycopg.Connection[tuple[object, ...]], name: str) ->
     command = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
     environment["DJANGO_SETTINGS_MODULE"] = "stackbe.settings"
     subprocess.run(command, check=True, cwd=ROOT, env=environment)
-    server.execute(
-        sql.SQL("alter database {} rename to {}").format(sql.Identifier(draft), sql.Identifier(name))
-    )
+    server.execute(sql.SQL("alter database {} rename to {}").format(sql.Identifier(draft), sql.Identifier(name)))
 
 
 def create(name: str) -> None:

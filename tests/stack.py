@@ -61,13 +61,28 @@ class Stack:
             "web": ("web", [python, "-m", "gunicorn", "stackbe.wsgi", "--workers=2", f"--bind=127.0.0.1:{web_port}"]),
             "worker": ("worker", [python, "-m", "django", "worker"]),
             "dispatcher": ("worker", [python, "-m", "django", "dispatcher"]),
-            "sandbox": ("web", [python, "-m", "billing.stripe.sandbox", "--port", str(sandbox_port),
-                                "--state", str(self.folder / "sandbox.sqlite")]),
+            "sandbox": (
+                "web",
+                [
+                    python,
+                    "-m",
+                    "billing.stripe.sandbox",
+                    "--port",
+                    str(sandbox_port),
+                    "--state",
+                    str(self.folder / "sandbox.sqlite"),
+                ],
+            ),
         }[name]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment | {"STACKBE_ROLE": role}, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True,
+                command,
+                cwd=ROOT,
+                env=self.environment | {"STACKBE_ROLE": role},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def kill(self, name: str) -> None:
@@ -100,8 +115,12 @@ class Stack:
     def manage(self, *words: str, role: str = "owner") -> str:
         """Run a management command on this copy and return what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "django", *words], cwd=ROOT, check=True, capture_output=True,
-            env=self.environment | {"STACKBE_ROLE": role}, text=True,
+            [sys.executable, "-m", "django", *words],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            env=self.environment | {"STACKBE_ROLE": role},
+            text=True,
         )
         return done.stdout
 
@@ -117,8 +136,8 @@ class Stack:
     @staticmethod
     def _answers(url: str) -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310  # our own loopback URL
-                return bool(reply.status == 200)  # noqa: PLR2004  # OK
+            with urllib.request.urlopen(url, timeout=2) as reply:  # our own loopback URL
+                return bool(reply.status == 200)  # OK
         except (urllib.error.URLError, OSError):
             return False
 

@@ -29,8 +29,8 @@ from rest_framework.views import APIView
 
 from stackbe.kernel import errors, http, limits
 from stackbe.kernel.errors import ApiError
-from stackbe.kernel.ids import encode
 from stackbe.kernel.idempotency import Claim, Replay
+from stackbe.kernel.ids import encode
 from stackbe.kernel.routes import Access, Limit
 from stackbe.kernel.scope import Credential, Scope
 from stackbe.kernel.serializers import Input, NoInput, Query
@@ -175,7 +175,7 @@ class ApiView(APIView):
         self.request = wrapped
         try:
             self.initial(wrapped, *args, **kwargs)
-            response = self._run(wrapped)
+            response: HttpResponseBase = self._run(wrapped)
         except Exception as failure:  # noqa: BLE001  # one handler shapes every error
             response = self.handle_exception(failure)
         self.response = self.finalize_response(wrapped, response, *args, **kwargs)
@@ -184,7 +184,7 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Settle who calls, whether they may, and how often."""
         if (request.method or "") not in self.access:
-            self.http_method_not_allowed(request, *args, **kwargs)
+            raise exceptions.MethodNotAllowed(request.method or "")
         self.format_kwarg = None
         negotiated = self.perform_content_negotiation(request)
         request.accepted_renderer, request.accepted_media_type = negotiated
@@ -246,9 +246,7 @@ class ApiView(APIView):
         response.exception = True
         return response
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Add the headers that every answer carries."""
         if not getattr(request, "accepted_renderer", None):
             request.accepted_renderer = JsonRenderer()
@@ -261,7 +259,7 @@ class ApiView(APIView):
             final["Cache-Control"] = "no-store"
         return final
 
-    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """Refuse with the methods that the route takes."""
         raise exceptions.MethodNotAllowed(request.method or "")
 
@@ -285,9 +283,9 @@ class ApiView(APIView):
         scope = self.scope
         if scope.credential not in access.credentials:
             raise errors.Forbidden(_wrong_credential(access, scope))
-        if access.scope and scope.credential in {Credential.KEY, Credential.TENANT_KEY}:
-            if not scope.allows(access.scope):
-                raise errors.InsufficientScope(f"This API key lacks the scope {access.scope}.")
+        by_key = scope.credential in {Credential.KEY, Credential.TENANT_KEY}
+        if access.scope and by_key and not scope.allows(access.scope):
+            raise errors.InsufficientScope(f"This API key lacks the scope {access.scope}.")
 
     def _count(self, access: Access) -> None:
         scope = self.scope
@@ -377,9 +375,7 @@ def _wrong_credential(access: Access, scope: Scope) -> str:
     return f"This route takes another credential ({wanted}) than the {given} that was sent."
 
 
-def keyset_page(
-    rows: QuerySet[Any], limit: int, cursor: str | None
-) -> tuple[list[Any], str | None]:
+def keyset_page(rows: QuerySet[Any], limit: int, cursor: str | None) -> tuple[list[Any], str | None]:
     """Return up to `limit` rows, newest first, and the cursor of the next page if there is one."""
     if cursor is not None:
         rows = rows.filter(pk__lt=_read_cursor(cursor))
@@ -405,10 +401,19 @@ def app_id_matches(scope: Scope, app_id: str) -> None:
 
 
 REASONS = {
-    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
-    405: "Method Not Allowed", 406: "Not Acceptable", 409: "Conflict", 413: "Payload Too Large",
-    415: "Unsupported Media Type", 422: "Unprocessable Entity", 429: "Too Many Requests",
-    500: "Internal Server Error", 503: "Service Unavailable",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    409: "Conflict",
+    413: "Payload Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Entity",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
 }
 
 
@@ -444,9 +449,7 @@ def render_error(exc: Exception) -> Response:
 
 def plain_error(failure: ApiError) -> HttpResponse:
     """Return the same for answers given outside DRF."""
-    response = HttpResponse(
-        encode_json(error_body(failure)), status=failure.status, content_type="application/json"
-    )
+    response = HttpResponse(encode_json(error_body(failure)), status=failure.status, content_type="application/json")
     if failure.retry_after_seconds is not None:
         response["Retry-After"] = str(failure.retry_after_seconds)
     return response
@@ -484,7 +487,7 @@ def _validation_error(exc: exceptions.ValidationError) -> ApiError:
     if codes == {"invalid_email"}:
         text = "Invalid email format"
         failure = errors.InvalidEmail(text)
-        failure.extra["fields"] = dict.fromkeys(messages, [text])
+        failure.extra["fields"] = {name: [text] for name in messages}
         return failure
     return errors.ValidationFailed(fields=messages)
 
@@ -493,9 +496,7 @@ def _flatten(details: Any, prefix: str = "") -> dict[str, list[tuple[str, str]]]
     """Return `{field: [(message, code)]}` from DRF's nested details, paths joined by dots."""
     flat: dict[str, list[tuple[str, str]]] = {}
     if isinstance(details, dict) and set(details) == {"message", "code"}:
-        flat.setdefault(prefix or "nonFieldErrors", []).append(
-            (str(details["message"]), str(details["code"]))
-        )
+        flat.setdefault(prefix or "nonFieldErrors", []).append((str(details["message"]), str(details["code"])))
     elif isinstance(details, dict):
         for name, inner in details.items():
             for path, entries in _flatten(inner, f"{prefix}.{name}" if prefix else str(name)).items():
@@ -506,5 +507,3 @@ def _flatten(details: Any, prefix: str = "") -> dict[str, list[tuple[str, str]]]
             for path, entries in _flatten(inner, f"{prefix}.{index}" if nested else prefix).items():
                 flat.setdefault(path, []).extend(entries)
     return flat
-
-

@@ -82,8 +82,7 @@ def seal_audit_rows(tenant_id: UUID, limit: int = 500) -> int:
     with connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 7))", [str(tenant_id)])
         cursor.execute(
-            "select sequence, digest from kernel_auditseal where tenant_id = %s"
-            " order by sequence desc limit 1",
+            "select sequence, digest from kernel_auditseal where tenant_id = %s order by sequence desc limit 1",
             [tenant_id],
         )
         head = cursor.fetchone()

@@ -58,9 +58,7 @@ def unseal(key: bytes, sealed: bytes, context: str) -> bytes:
     """Decrypt what `seal` made, or raise `SealBroken`."""
     header, rest = sealed[:HEADER_BYTES], sealed[HEADER_BYTES:]
     try:
-        return AESGCM(key).decrypt(
-            rest[:NONCE_BYTES], rest[NONCE_BYTES:], header + context.encode()
-        )
+        return AESGCM(key).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], header + context.encode())
     except (InvalidTag, ValueError) as broken:
         raise SealBroken(context) from broken
 
@@ -237,9 +235,7 @@ class Keyring:
         self._tenant_keys[owner] = (key_id, key)
         self._by_key_id[key_id.bytes] = key
 
-    def _keep_subject_key(
-        self, owner: UUID, subject_id: UUID, key_id: UUID, wrapped: bytes
-    ) -> None:
+    def _keep_subject_key(self, owner: UUID, subject_id: UUID, key_id: UUID, wrapped: bytes) -> None:
         tenant_key = self.key(key_id_of(wrapped), owner)
         key = unseal(tenant_key, wrapped, f"subject-key|{owner}|{subject_id}|{key_id}")
         self._subjects[owner, subject_id] = (key_id, key)

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 
+if TYPE_CHECKING:
+    Column = models.BinaryField[Any, Any]
+else:
+    Column = models.BinaryField  # Django's fields take no parameters at run time.
+
+
 class Ciphertext(bytes):
     """A sealed value as it came from the database, not opened yet."""
 
@@ -27,6 +33,8 @@ class SealedAttribute(DeferredAttribute):
 
     An erased person's value reads as None: the key is gone.
     """
+
+    field: Sealed
 
     def __get__(self, instance: models.Model | None, cls: Any = None) -> Any:
         """Return the plaintext."""
@@ -42,7 +50,7 @@ class SealedAttribute(DeferredAttribute):
         instance.__dict__[self.field.attname] = value
 
 
-class Sealed(models.BinaryField):
+class Sealed(Column):
     """Text (or JSON) sealed with AES-256-GCM, bound to its table, column and row.
 
     `subject` names the attribute that holds the person's id; without it the tenant's key is used.
@@ -52,9 +60,7 @@ class Sealed(models.BinaryField):
 
     descriptor_class = SealedAttribute
 
-    def __init__(
-        self, *args: Any, subject: str | None = None, as_json: bool = False, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, subject: str | None = None, as_json: bool = False, **kwargs: Any) -> None:
         """Remember whose key to use and what comes out."""
         self.subject = subject
         self.as_json = as_json
@@ -93,7 +99,10 @@ class Sealed(models.BinaryField):
         return super().get_lookup(lookup_name) if lookup_name == "isnull" else None
 
     def get_db_prep_value(
-        self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False  # noqa: FBT001, FBT002  # Django's signature
+        self,
+        value: Any,
+        connection: BaseDatabaseWrapper,
+        prepared: bool = False,  # noqa: FBT001, FBT002  # Django's signature
     ) -> Any:
         """Refuse plaintext that did not pass through `pre_save`, as in `update()`."""
         if isinstance(value, str):

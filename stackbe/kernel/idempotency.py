@@ -70,15 +70,15 @@ class Claim:
                 "insert into kernel_idempotencyrecord"
                 " (id, tenant_id, lookup, request_digest, created_at, leased_until)"
                 " values (%s, %s, %s, %s, %s, %s) on conflict (tenant_id, lookup) do nothing",
-                [self.id, self.scope.tenant_id, self.lookup, self._digest, moment,
-                 moment + LEASE if lease else None],
+                [self.id, self.scope.tenant_id, self.lookup, self._digest, moment, moment + LEASE if lease else None],
             )
             if cursor.rowcount:
                 return None
         record = self._record()
         self.id = record.id
         if record.created_at < moment - KEEP:
-            return self._take_over(record)
+            self._take_over(record)
+            return None
         if not crypto.equal(bytes(record.request_digest), self._digest):
             raise IdempotencyKeyReused
         if record.reply is not None and record.status is not None:

@@ -88,4 +88,4 @@ def forget_idle_buckets() -> int:
             " select from unnest(%s::bigint[]) as slot where b.slot between slot - %s and slot + 1)",
             [newest, 2 * SUBWINDOWS],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

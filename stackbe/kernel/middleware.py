@@ -85,12 +85,10 @@ class CanonicalHost:
                     log.warning("credential sent over plain http; revoke it")
                 return plain_error(Forbidden("The API is served over https only."))
             return self.get_response(request)
-        if request.get_host() != self.canonical.netloc and request.path not in NO_COMPARISON:
-            if request.method in {"GET", "HEAD"}:
-                target = f"{settings.BASE_URL}{request.get_full_path()}"
-                return HttpResponsePermanentRedirect(target)
+        elsewhere = request.get_host() != self.canonical.netloc and request.path not in NO_COMPARISON
+        if elsewhere and request.method in {"GET", "HEAD"}:
+            return HttpResponsePermanentRedirect(f"{settings.BASE_URL}{request.get_full_path()}")
         return self.get_response(request)
-
 
 
 def is_page(request: HttpRequest) -> bool:
@@ -101,7 +99,7 @@ def is_page(request: HttpRequest) -> bool:
 class _PagesOnly:
     """Spares the API what only pages need."""
 
-    get_response: Callable[[HttpRequest], HttpResponse]
+    get_response: Any
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not is_page(request):
@@ -109,7 +107,7 @@ class _PagesOnly:
         response: HttpResponse = super().__call__(request)  # type: ignore[misc]  # the next in the class order has it
         return response
 
-    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponse | None:
+    def process_view(self, request: HttpRequest, *args: Any) -> Any:
         """Pass the hook on for pages."""
         inner = getattr(super(), "process_view", None)
         return inner(request, *args) if inner is not None and is_page(request) else None

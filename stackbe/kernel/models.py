@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+from django.db.models.functions import Now
 
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.fields import Sealed
@@ -14,7 +15,7 @@ class TenantKey(TenantOwned):
     """A tenant's data key, wrapped by the master key."""
 
     wrapped = models.BinaryField()
-    created_at = models.DateTimeField(default=wall_clock, db_default=models.functions.Now())
+    created_at = models.DateTimeField(default=wall_clock, db_default=Now())
     retired_at = models.DateTimeField(null=True)
 
     class Meta(TenantOwned.Meta):
@@ -26,13 +27,11 @@ class SubjectKey(TenantOwned):
 
     subject_id = models.UUIDField()
     wrapped = models.BinaryField()
-    created_at = models.DateTimeField(default=wall_clock, db_default=models.functions.Now())
+    created_at = models.DateTimeField(default=wall_clock, db_default=Now())
     destroyed_at = models.DateTimeField(null=True)
 
     class Meta(TenantOwned.Meta):
-        constraints = (
-            models.UniqueConstraint(fields=["tenant_id", "subject_id"], name="one_key_per_subject"),
-        )
+        constraints = (models.UniqueConstraint(fields=["tenant_id", "subject_id"], name="one_key_per_subject"),)
 
 
 class TenantSecret(TenantOwned):
@@ -41,7 +40,7 @@ class TenantSecret(TenantOwned):
     app_id = models.UUIDField(null=True)
     kind = models.CharField(max_length=40)
     wrapped = models.BinaryField()
-    created_at = models.DateTimeField(default=wall_clock, db_default=models.functions.Now())
+    created_at = models.DateTimeField(default=wall_clock, db_default=Now())
     retired_at = models.DateTimeField(null=True)
 
     class Meta(TenantOwned.Meta):
@@ -105,9 +104,7 @@ class IdempotencyRecord(TenantOwned):
     leased_until = models.DateTimeField(null=True)
 
     class Meta(TenantOwned.Meta):
-        constraints = (
-            models.UniqueConstraint(fields=["tenant_id", "lookup"], name="one_claim_per_key"),
-        )
+        constraints = (models.UniqueConstraint(fields=["tenant_id", "lookup"], name="one_claim_per_key"),)
         indexes = (
             models.Index(fields=["created_at"], name="idempotency_age"),
             models.Index(fields=["tenant_id", "subject_id"], name="idempotency_subject"),

@@ -19,8 +19,6 @@ from stackbe.kernel.scope import Credential
 from stackbe.kernel.serializers import camel
 
 if TYPE_CHECKING:
-    from rest_framework.serializers import BaseSerializer
-
     from stackbe.kernel.api import Operation
     from stackbe.kernel.routes import Access, Route
 
@@ -74,17 +72,16 @@ PLACEHOLDER = re.compile(r"<(?:\w+:)?(\w+)>")
 class RouteSchema(AutoSchema):
     """One operation of the document."""
 
-    def get_operation(
-        self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any
-    ) -> dict[str, Any]:
+    def get_operation(self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any) -> dict[str, Any]:
         """Return the operation object of a route's method."""
         self.registry, self.path, self.method = registry, path, method
         self.path_regex, self.path_prefix = path_regex, path_prefix
-        access: Access = self.view.access[method]
-        declared: Operation = _declared(self.view, method)
-        summary, _, rest = (getattr(self.view, method.lower()).__doc__ or "").strip().partition("\n")
+        view: Any = self.view
+        access: Access = view.access[method]
+        declared: Operation = _declared(view, method)
+        summary, _, rest = (getattr(view, method.lower()).__doc__ or "").strip().partition("\n")
         operation: dict[str, Any] = {
-            "operationId": camel(f"{method.lower()}_{self.view.route_name}".replace("-", "_")),
+            "operationId": camel(f"{method.lower()}_{view.route_name}".replace("-", "_")),
             "summary": summary.rstrip("."),
             "tags": [path.removeprefix("/v1/").split("/")[0]],
             "parameters": [*self._path_parameters(), *self._query_parameters(declared)],
@@ -125,9 +122,7 @@ class RouteSchema(AutoSchema):
         for name, field in declared.query().fields.items():
             schema = dict(self._map_serializer_field(field, "request"))
             schema.pop("readOnly", None)
-            found.append(
-                {"name": name, "in": "query", "required": field.required, "schema": schema}
-            )
+            found.append({"name": name, "in": "query", "required": field.required, "schema": schema})
         return found
 
     def _responses(self, declared: Operation, access: Access) -> dict[str, Any]:
@@ -159,7 +154,7 @@ class RouteSchema(AutoSchema):
             }
         return {"content": {"application/json": {"schema": schema}}}
 
-    def _ref(self, serializer: type[BaseSerializer[Any]], direction: Any) -> dict[str, Any]:
+    def _ref(self, serializer: Any, direction: Any) -> dict[str, Any]:
         return dict(self.resolve_serializer(serializer, direction).ref)
 
 
@@ -185,11 +180,12 @@ def public_path(url: str) -> str:
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the OpenAPI document of a table of routes."""
     generator = SchemaGenerator(patterns=[])
-    generator.endpoints = [
+    endpoints: list[Any] = [
         (public_path(route.url), route.url, method, route.as_path().callback)
         for route in routes
         for method in route.methods
     ]
+    generator.endpoints = endpoints
     generator.inspector = generator.endpoint_inspector_cls([], None)
     schema: dict[str, Any] = generator.get_schema(public=True)
     components = schema.setdefault("components", {})

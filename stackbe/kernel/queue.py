@@ -58,4 +58,4 @@ def forget_finished_jobs() -> int:
     """Delete jobs that ended two weeks ago; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(FINISHED, [wall_clock() - KEEP_FINISHED])
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -88,9 +88,9 @@ class Route:
 
     def as_path(self) -> URLPattern:
         """Return the URL pattern, its view told what it takes."""
-        return path(
-            self.url, self.view.as_view(access=self.methods, route_name=self.name), name=self.name
-        )
+        view = self.view.as_view(access=self.methods, route_name=self.name)
+        found: URLPattern = path(self.url, view, name=self.name)
+        return found
 
 
 def route(url: str, view: Any, name: str, **methods: Access) -> Route:

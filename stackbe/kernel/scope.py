@@ -114,9 +114,7 @@ class Scope:
 
     def for_app(self, app_id: UUID, environment: str, clock_offset: timedelta) -> Scope:
         """Return the same caller narrowed to one app of the tenant."""
-        return replace(
-            self, app_id=app_id, environment=environment, clock_offset=clock_offset
-        )
+        return replace(self, app_id=app_id, environment=environment, clock_offset=clock_offset)
 
 
 def platform_scope(actor_name: str = "platform") -> Scope:

@@ -157,16 +157,18 @@ class QueryInteger(serializers.IntegerField):
     """An integer in a query string."""
 
 
-class QueryBoolean(serializers.ChoiceField):
+class QueryBoolean(serializers.Field[bool, str, bool, Any]):
     """`true` or `false` in a query string."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        """Take the two words."""
-        super().__init__(choices=["true", "false"], **kwargs)
-
-    def to_internal_value(self, data: Any) -> bool:
+    def to_internal_value(self, data: str) -> bool:
         """Return the truth of it."""
-        return bool(super().to_internal_value(data) == "true")
+        if data not in {"true", "false"}:
+            raise serializers.ValidationError("Must be true or false.")
+        return data == "true"
+
+    def to_representation(self, value: Any) -> bool:
+        """Return it."""
+        return bool(value)
 
 
 class Timestamp(serializers.Field[datetime, str, str, Any]):

@@ -31,7 +31,7 @@ class SessionStore(DatabaseStore):
     def _get_session_from_db(self) -> BrowserSession | None:
         cookie, self._session_key = self.session_key, stored_key(self.session_key or "")
         try:
-            row: BrowserSession | None = super()._get_session_from_db()
+            row: BrowserSession | None = super()._get_session_from_db()  # type: ignore[misc]  # the stubs leave it out
         finally:
             if self._session_key is not None:
                 self._session_key = cookie
@@ -43,8 +43,10 @@ class SessionStore(DatabaseStore):
 
     def create_model_instance(self, data: Any) -> BrowserSession:
         """Return the row to save, its owner beside it so that all of a user's can be ended."""
-        row: BrowserSession = super().create_model_instance(data)
-        row.session_key = stored_key(self._get_or_create_session_key())
+        row = BrowserSession()
+        row.session_key = stored_key(self._get_or_create_session_key())  # type: ignore[attr-defined]  # likewise
+        row.session_data = self.encode(data)
+        row.expire_date = self.get_expiry_date()
         user_id = data.get("_auth_user_id")
         row.user_id = UUID(user_id) if user_id else None
         return row

@@ -73,14 +73,14 @@ class Row(models.Model):
     class Meta:
         abstract = True
 
+    def __str__(self) -> str:
+        """Name the row without a word of its content."""
+        return self.public_id
+
     @property
     def public_id(self) -> str:
         """Return the id that the API shows."""
         return ids.encode(self.id_prefix, self.id)
-
-    def __str__(self) -> str:
-        """Name the row without a word of its content."""
-        return self.public_id
 
 
 class TenantOwned(Row):

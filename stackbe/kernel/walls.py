@@ -106,10 +106,7 @@ class TenantWall(_Sql):
             f"grant {rights} on {table} to stackbe_web, stackbe_worker, stackbe_staff",
         ]
         if self.queue:
-            statements.append(
-                f"create policy worker_queue on {table} to stackbe_worker"
-                " using (true) with check (true)"
-            )
+            statements.append(f"create policy worker_queue on {table} to stackbe_worker using (true) with check (true)")
         if self.lookup:
             statements += [
                 f"create policy lookup_reads on {table} for select to stackbe_lookup using (true)",
@@ -144,9 +141,7 @@ class TenantWall(_Sql):
 class PlatformTable(_Sql):
     """Grant rights on tables that belong to no tenant (identities, framework tables)."""
 
-    def __init__(
-        self, *tables: str, rights: str = "select, insert, update, delete", staff: str = "select"
-    ) -> None:
+    def __init__(self, *tables: str, rights: str = "select, insert, update, delete", staff: str = "select") -> None:
         """Name the tables, what web and worker may do, and what staff may."""
         self.tables, self.rights, self.staff = tables, rights, staff
 
@@ -156,9 +151,7 @@ class PlatformTable(_Sql):
 
     def forwards(self) -> list[str]:
         """Return the grants."""
-        statements = [
-            f"grant {self.rights} on {t} to stackbe_web, stackbe_worker" for t in self.tables
-        ]
+        statements = [f"grant {self.rights} on {t} to stackbe_web, stackbe_worker" for t in self.tables]
         return statements + [f"grant {self.staff} on {t} to stackbe_staff" for t in self.tables]
 
     def describe(self) -> str:
@@ -173,9 +166,7 @@ class LookupFunction(_Sql):
     else, with a fixed search_path. `body` is one SQL statement; `also_reads` grants more tables.
     """
 
-    def __init__(
-        self, signature: str, returns: str, body: str, *, volatile: bool = False
-    ) -> None:
+    def __init__(self, signature: str, returns: str, body: str, *, volatile: bool = False) -> None:
         """Give `name(arg type, …)`, the return type and the statement; `volatile` if it writes."""
         self.signature, self.returns, self.body = signature, returns, body
         self.volatile = volatile
@@ -191,10 +182,12 @@ class LookupFunction(_Sql):
         arguments = self.signature[self.signature.index("(") :]
         bare = f"lookup.{self.signature[: self.signature.index('(')]}" + _types(arguments)
         return [
-            f"create or replace function {name} returns {self.returns} language sql"
-            f" {'volatile' if self.volatile else 'stable'} security definer"
-            " set search_path = pg_catalog, public"
-            f" as $body${self.body}$body$",
+            (
+                f"create or replace function {name} returns {self.returns} language sql"
+                f" {'volatile' if self.volatile else 'stable'} security definer"
+                " set search_path = pg_catalog, public"
+                f" as $body${self.body}$body$"
+            ),
             f"alter function {bare} owner to stackbe_lookup",
             f"revoke all on function {bare} from public",
             f"grant execute on function {bare} to stackbe_web, stackbe_worker, stackbe_staff",
@@ -231,8 +224,7 @@ class MonthlyPartitions(_Sql):
     def forwards(self) -> list[str]:
         """Return the call that makes this month's partition and its neighbours'."""
         return [
-            "insert into kernel_partitionedtable (name, key) values"
-            f" ('{self.table}', '{self.key}') on conflict do nothing",
+            f"select kernel_keep_partitioned('{self.table}', '{self.key}')",
             f"create table {self.table}_default partition of {self.table} default",
             "select kernel_make_partitions()",
         ]

@@ -180,7 +180,8 @@ class ConsoleAdmin(ModelAdmin):
         """Return the forms that the row's page offers this role."""
         if row is None or not self.masked or not may(user.staff_role, Power.REVEAL):
             return []
-        return [{"name": "reveal", "label": "Reveal", "hint": "Shows what is masked. The reason goes on record.", "reason": True}]
+        hint = "Shows what is masked. The reason goes on record."
+        return [{"name": "reveal", "label": "Reveal", "hint": hint, "reason": True}]
 
     def get_urls(self) -> list[URLPattern]:
         """Add the deeds' URL: POST only."""

@@ -33,7 +33,8 @@ class Suspendable(ConsoleAdmin):
         if row.suspended_at is None:
             hint = "Its keys and sessions are refused from the next request on."
             return [*offered, {"name": "suspend", "label": "Suspend", "hint": hint, "reason": True}]
-        return [*offered, {"name": "resume", "label": "Let go on", "hint": "Keys and sessions work again.", "reason": True}]
+        hint = "Its keys and sessions work again."
+        return [*offered, {"name": "resume", "label": "Let go on", "hint": hint, "reason": True}]
 
     def perform(self, request: HttpRequest, user: User, row: Any, deed: str) -> HttpResponse | None:
         """Stop it or let it go on."""
@@ -131,8 +132,16 @@ class SubscriptionRows(ConsoleAdmin):
     """Subscriptions."""
 
     plain = (
-        "status", "tenant_id", "app_id", "quantity", "current_period_start", "current_period_end",
-        "cancel_at_period_end", "access_until", "stripe_account", "stripe_subscription_id",
+        "status",
+        "tenant_id",
+        "app_id",
+        "quantity",
+        "current_period_start",
+        "current_period_end",
+        "cancel_at_period_end",
+        "access_until",
+        "stripe_account",
+        "stripe_subscription_id",
     )
 
 
@@ -141,8 +150,17 @@ class InvoiceRows(ConsoleAdmin):
     """Invoice references."""
 
     plain = (
-        "number", "status", "tenant_id", "app_id", "amount_due_cents", "amount_paid_cents", "currency",
-        "disputed", "stripe_account", "stripe_invoice_id", "created_at",
+        "number",
+        "status",
+        "tenant_id",
+        "app_id",
+        "amount_due_cents",
+        "amount_paid_cents",
+        "currency",
+        "disputed",
+        "stripe_account",
+        "stripe_invoice_id",
+        "created_at",
     )
 
 

@@ -114,5 +114,3 @@ def tenant_of(row: Any) -> UUID:
         return row.id
     tenant_id: UUID = getattr(row, "tenant_id", PLATFORM)
     return tenant_id
-
-

@@ -61,6 +61,4 @@ def found(name: str, owner_email: str | None = None) -> Founded:
         _, tenant_key = issue_api_key(scope, name="Tenant", environment="test", app_id=None)
         publishable = issue_publishable_key(inside, app_id=app.id, environment="test")
     connection = connect_sandbox_account(inside)
-    return Founded(
-        tenant, app, inside, email, api_key, publishable.text, tenant_key, connection.account_id
-    )
+    return Founded(tenant, app, inside, email, api_key, publishable.text, tenant_key, connection.account_id)

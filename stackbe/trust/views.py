@@ -33,8 +33,8 @@ where j.status = 'todo' and (j.scheduled_at is null or j.scheduled_at <= %s)
 @lru_cache(maxsize=1)
 def api_document() -> dict[str, Any]:
     """Return the OpenAPI document, made once a process."""
-    routes = get_resolver().urlconf_module.ROUTES
-    return document(routes)
+    urls: Any = get_resolver().urlconf_module
+    return document(urls.ROUTES)
 
 
 class OpenApiDocument(ApiView):

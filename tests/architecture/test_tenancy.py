@@ -118,7 +118,11 @@ def crossings(path: Path) -> list[int]:
         after = parents.get(node)
         making = isinstance(after, ast.Attribute) and after.attr in MAKING_ROWS
         platform = isinstance(node.value, ast.Name) and node.value.id in {
-            "DeveloperLink", "SpentToken", "Tenant", "cls", "InboxMessage",
+            "DeveloperLink",
+            "SpentToken",
+            "Tenant",
+            "cls",
+            "InboxMessage",
         }
         if not making and not platform:
             found.append(node.lineno)

@@ -20,7 +20,9 @@ def shape(response):
     return told
 
 
-@pytest.mark.parametrize("path", ["/nope", "/", "/customers/", "/apps//", "/me/x", "/%00", "/../admin", "/customers/x/y/z"])
+@pytest.mark.parametrize(
+    "path", ["/nope", "/", "/customers/", "/apps//", "/me/x", "/%00", "/../admin", "/customers/x/y/z"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "TRACE"])
 def test_an_unknown_url_answers_in_the_apis_shape(db, path, method):
     told = shape(Api(None).request(method, path))
@@ -77,7 +79,10 @@ def test_nothing_is_kept_by_caches(acme_api):
 
 
 def test_several_wrong_fields_make_the_message_a_list(acme_api):
-    one, two = acme_api.post("/customers", {"email": 1}).json(), acme_api.post("/customers", {"email": 1, "name": 2}).json()
+    one, two = (
+        acme_api.post("/customers", {"email": 1}).json(),
+        acme_api.post("/customers", {"email": 1, "name": 2}).json(),
+    )
 
     assert isinstance(one["message"], str)
     assert isinstance(two["message"], list)
@@ -117,7 +122,11 @@ def test_a_body_that_claims_to_be_small_is_still_measured(acme):
 
 def test_a_body_in_another_charset_is_refused(acme_api):
     response = acme_api.client.generic(
-        "POST", "/v1/customers", '{"email":"joe@é.example"}'.encode("utf-16"), "application/json", headers=acme_api.headers
+        "POST",
+        "/v1/customers",
+        '{"email":"joe@é.example"}'.encode("utf-16"),
+        "application/json",
+        headers=acme_api.headers,
     )
 
     assert response.status_code == 400
@@ -129,7 +138,9 @@ def test_deeply_nested_json_is_refused_and_crashes_nothing(acme_api):
         assert response.status_code == 400, response.content
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Request-Id", "Accept", "Origin", "User-Agent", "X-StackBE-App", "Idempotency-Key"])
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "X-Request-Id", "Accept", "Origin", "User-Agent", "X-StackBE-App", "Idempotency-Key"]
+)
 @pytest.mark.parametrize("value", ["\x7f", "x" * 8000, "'; drop table x; --", "{{7*7}}", "%s%n", "é"])
 def test_no_header_makes_a_crash(acme, header, value):
     response = Api(acme.key, **{header: value}).post("/customers", {"email": "joe@shop.example"})

@@ -50,7 +50,9 @@ def test_another_place_another_key_and_a_cut_are_noticed():
             crypto.unseal(key, value, context)
 
 
-@pytest.mark.parametrize("text", [b"", b"plain text that was never sealed at all, whatever", b"\x02" + bytes(60), b"\x01" + bytes(20)])
+@pytest.mark.parametrize(
+    "text", [b"", b"plain text that was never sealed at all, whatever", b"\x02" + bytes(60), b"\x01" + bytes(20)]
+)
 def test_what_was_never_sealed_names_no_key(text):
     with pytest.raises(crypto.SealBroken):
         crypto.key_id_of(text)
@@ -124,7 +126,9 @@ def test_a_new_master_key_opens_what_the_old_one_sealed(acme, settings):
         crypto.open_tenant_key.cache_clear()
 
 
-@pytest.mark.parametrize("text", ["", "test", "test:", "test:AAAA", ":AAAA", "x" * 17 + ":" + base64.b64encode(bytes(32)).decode()])
+@pytest.mark.parametrize(
+    "text", ["", "test", "test:", "test:AAAA", ":AAAA", "x" * 17 + ":" + base64.b64encode(bytes(32)).decode()]
+)
 def test_a_malformed_master_key_is_refused(settings, text):
     settings.STACKBE_MASTER_KEY = text
     crypto.master_keys.cache_clear()

@@ -81,7 +81,10 @@ def test_the_order_of_fields_makes_no_other_request(acme_api):
 def test_another_body_or_path_under_the_key_is_refused(acme_api):
     acme_api.post("/customers", {"email": "joe@shop.example"}, **KEY)
 
-    for path, body in (("/customers", {"email": "x@shop.example"}), ("/customers?upsert=true", {"email": "joe@shop.example"})):
+    for path, body in (
+        ("/customers", {"email": "x@shop.example"}),
+        ("/customers?upsert=true", {"email": "joe@shop.example"}),
+    ):
         response = acme_api.post(path, body, **KEY)
         assert (response.status_code, response.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
@@ -96,7 +99,9 @@ def test_tenants_are_independent(acme_api, globex_api):
 def test_an_app_named_by_a_tenant_key_is_independent_of_the_next(acme):
     other = Api(acme.tenant_key).post("/apps", {"name": "Other"}).json()["id"]
     ids = {
-        Api(acme.tenant_key, **{"X-StackBE-App": app}).post("/customers", {"email": "j@shop.example"}, **KEY).json()["id"]
+        Api(acme.tenant_key, **{"X-StackBE-App": app})
+        .post("/customers", {"email": "j@shop.example"}, **KEY)
+        .json()["id"]
         for app in (acme.app, other)
     }
 

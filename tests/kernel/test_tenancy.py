@@ -38,9 +38,7 @@ def no_filter(monkeypatch):
     monkeypatch.setattr(ScopedManager, "within", within)
 
 
-def test_with_every_application_filter_gone_no_foreign_row_comes_through(
-    no_filter, acme, globex, customers
-):
+def test_with_every_application_filter_gone_no_foreign_row_comes_through(no_filter, acme, globex, customers):
     for company, (mine, foreign) in ((acme, customers), (globex, customers[::-1])):
         with reading(company.scope):
             assert list(Customer.objects.within(company.scope)) == [mine]

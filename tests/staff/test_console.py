@@ -6,12 +6,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+import stackbe.staff.urls  # noqa: F401  # registers the lists
 from accounts.models import Customer, User, domain_index, email_index
+from stackbe.kernel.crypto import KeyDestroyed
 from stackbe.kernel.models import AuditEvent
 from stackbe.kernel.scope import PLATFORM, platform_scope
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading
-import stackbe.staff.urls  # noqa: F401  # registers the lists
 from stackbe.staff.console import console
 from stackbe.staff.roles import POWERS, VIEWS
 from stackbe.staff.services import staff_scope
@@ -33,8 +34,6 @@ def hire(role: str) -> Client:
 
 
 def ensure_platform_key(unit) -> None:
-    from stackbe.kernel.crypto import KeyDestroyed
-
     try:
         unit.keys.tenant_key(PLATFORM)
     except KeyDestroyed:
@@ -55,8 +54,12 @@ def customer(acme):
     with change(acme.scope) as unit:
         key = unit.keys.secret("blind_index", acme.app_id)
         row = Customer(
-            **owned_by(acme.scope), email="grace@example.com", name="Grace", metadata={},
-            email_index=email_index(key, "grace@example.com"), domain_index=domain_index(key, "grace@example.com"),
+            **owned_by(acme.scope),
+            email="grace@example.com",
+            name="Grace",
+            metadata={},
+            email_index=email_index(key, "grace@example.com"),
+            domain_index=domain_index(key, "grace@example.com"),
         )
         row.save()
     return row
@@ -70,7 +73,7 @@ def looks(tenant_id, action: str) -> list[str]:
 
 
 def test_every_list_is_in_the_table_of_roles():
-    assert MODELS == sorted(VIEWS)
+    assert sorted(VIEWS) == MODELS
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -129,7 +132,9 @@ def test_revealing_takes_a_reason_and_records_it(acme, customer):
 def test_a_role_without_the_power_reveals_nothing(customer):
     client = hire("billing")
 
-    response = client.post(url_of("accounts.Customer", customer.pk, "reveal", page="deed"), {"reason": "I would like to"})
+    response = client.post(
+        url_of("accounts.Customer", customer.pk, "reveal", page="deed"), {"reason": "I would like to"}
+    )
 
     assert response.status_code == 403
 

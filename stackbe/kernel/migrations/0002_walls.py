@@ -12,6 +12,10 @@ end $$;
 
 create table kernel_partitionedtable (name text primary key, key text not null);
 
+create function kernel_keep_partitioned(name text, key text) returns void language sql as $$
+  insert into kernel_partitionedtable values (name, key) on conflict do nothing
+$$;
+
 create function kernel_month_bound(moment timestamptz, key text) returns text
 language sql immutable as $$
   select case key when 'uuid' then
@@ -112,6 +116,7 @@ UNDO = """
 drop function kernel_take; drop function kernel_total; drop function kernel_shifted;
 drop table kernel_counter; drop table kernel_ratebucket;
 drop function kernel_make_partitions; drop function kernel_month_bound;
+drop function kernel_keep_partitioned;
 drop table kernel_partitionedtable; drop function kernel_refuse_change;
 """
 

@@ -48,9 +48,8 @@ class _Reader(HTMLParser):
             self._label.append(("button", f"{given.get('name', '')}={given.get('value', '')}", self.text))
         elif self._form is not None and "name" in given:
             self._take_field(tag, given)
-        elif tag == "option" and self._form is not None and self._select is not None:
-            if "selected" in given or self._select not in self._form.fields:
-                self._form.fields[self._select] = given.get("value", "")
+        elif tag == "option":
+            self._take_option(given)
 
     def _take_field(self, tag: str, given: dict[str, str]) -> None:
         form = self._form
@@ -66,6 +65,12 @@ class _Reader(HTMLParser):
             form.buttons[given.get("value", "")] = (name, given.get("value", ""))
         elif tag == "input" and (kind not in {"checkbox", "radio"} or "checked" in given):
             form.fields[name] = given.get("value", "on" if kind == "checkbox" else "")
+
+    def _take_option(self, given: dict[str, str]) -> None:
+        if self._form is None or self._select is None:
+            return
+        if "selected" in given or self._select not in self._form.fields:
+            self._form.fields[self._select] = given.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
