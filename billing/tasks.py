@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from uuid import UUID
 
 from billing.stripe.catalogue_push import pending_plans, push_plan
 from billing.stripe.errors import AccountLost, StripeNotConnected, StripeRefused
 from billing.stripe.queue import DEAUTHORIZED, PUSH_APP, PUSH_PLAN, QUEUE, SYNC_OBJECT
+from billing.stripe.reconcile import look_for_missed, sweep_subscriptions
 from billing.stripe.scopes import app_scope, connected_scopes
 from billing.stripe.sync import failed, record_deauthorization, sync_object
+from stackbe.kernel.errors import ApiError
 from stackbe.kernel.jobs import job, periodic
 from stackbe.kernel.scope import Scope
 from stackbe.kernel.transactions import reading
@@ -58,6 +61,26 @@ def push_pending(timestamp: int) -> None:
     """Push what a lost job left behind, for every connected app."""
     for scope, _ in connected_scopes(PUSHER):
         _push_pending(scope)
+
+
+@periodic("billing.look_for_missed_events", "*/10 * * * *", queue=QUEUE)
+def look_for_missed_events(timestamp: int) -> None:
+    """Find the events that never arrived, account by account; one that fails does not hold up the others."""
+    _for_each_account(look_for_missed)
+
+
+@periodic("billing.sweep_subscriptions", "23 3 * * *", queue=QUEUE)
+def sweep_all_subscriptions(timestamp: int) -> None:
+    """Look at every running subscription once a night."""
+    _for_each_account(sweep_subscriptions)
+
+
+def _for_each_account(work: Callable[[Scope, str], object]) -> None:
+    for scope, account_id in connected_scopes("stripe"):
+        try:
+            work(scope, account_id)
+        except ApiError as failure:
+            log.warning("account not looked at", extra={"account": account_id, "failure": type(failure).__name__})
 
 
 def _push_pending(scope: Scope) -> None:

@@ -144,12 +144,12 @@ def _take(told: Told, *, connect: bool) -> str:
     scopes = scopes_of_account(told.account_id, "stripe")
     if not scopes:
         return "foreign"
-    claimed = [_claim(scope, told) for scope in scopes]
+    claimed = [claim_event(scope, told) for scope in scopes]
     return "queued" if any(claimed) else "duplicate"
 
 
-def _claim(scope: Scope, told: Told) -> bool:
-    """Claim the event for one app and queue its work, together or not at all; False if it was claimed before."""
+def claim_event(scope: Scope, told: Told) -> bool:
+    """Claim an event for one app and queue its work, together or not at all; False if it was claimed before."""
     with change(scope):
         row = StripeEvent(
             **owned_by(scope), account_id=told.account_id, event_id=told.id, type=told.type,

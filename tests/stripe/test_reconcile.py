@@ -1,0 +1,151 @@
+"""What never arrived is found, and where the two sides differ is said and repaired."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from billing.models import StripeConnection, StripeEvent, Subscription
+from billing.stripe.connect import disconnect
+from billing.stripe.drift import find_drift, repair
+from billing.stripe.errors import StripeNotConnected
+from billing.stripe.reconcile import look_for_missed
+from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.transactions import change, reading
+from tests.queue import run_jobs, run_periodic
+
+
+def connection(shop: Any) -> StripeConnection:
+    with reading(shop.company.scope):
+        return StripeConnection.objects.within(shop.company.scope).get()
+
+
+def subscriptions(shop: Any) -> list[str]:
+    with reading(shop.company.scope):
+        return list(Subscription.objects.within(shop.company.scope).values_list("status", flat=True))
+
+
+def test_events_that_were_dropped_are_found(shop: Any):
+    shop.sandbox.fault("drop")
+    shop.sandbox.pay(shop.checkout()["url"])
+    assert shop.deliver() == []
+
+    run_periodic("billing.look_for_missed_events")
+    run_jobs()
+
+    assert subscriptions(shop) == ["active"]
+    assert shop.api.get("/invoices").json()["data"][0]["status"] == "paid"
+    assert shop.events().count("subscription.created") == 1
+
+
+def test_a_third_of_the_events_dropped_ends_in_step(shop: Any):
+    shop.sandbox.fault("drop", percent=30)
+    subscription = shop.subscribe()
+    shop.sandbox.call("POST", "/_sandbox/clock", {"account": shop.account_id, "advance": "40d"})
+    shop.deliver()
+
+    run_periodic("billing.look_for_missed_events")
+    run_jobs()
+    run_periodic("billing.look_for_missed_events")
+
+    assert connection(shop).in_step_at is not None
+    theirs = shop.sandbox.get("/v1/invoices", shop.account_id)["data"]
+    ours = shop.api.get("/invoices").json()["data"]
+    assert sorted((i["number"], i["status"]) for i in ours) == sorted((i["number"], i["status"]) for i in theirs)
+    assert shop.current().json()["id"] == subscription["id"]
+
+
+def test_the_cursor_moves_and_nothing_is_found_twice(shop: Any):
+    shop.subscribe()
+    run_periodic("billing.look_for_missed_events")
+    run_jobs()
+
+    found = look_for_missed(shop.company.scope, shop.account_id)
+
+    assert (found.missed, found.stuck) == (0, 0)
+    newest = shop.sandbox.get("/v1/events?limit=1", shop.account_id)["data"][0]["id"]
+    assert connection(shop).events_cursor == newest
+
+
+def test_an_event_that_was_never_worked_off_is_queued_again(shop: Any):
+    shop.sandbox.pay(shop.checkout()["url"])
+    for delivery in shop.sandbox.deliveries(shop.account_id):
+        delivery.post()
+    with change(shop.company.scope):
+        rows = StripeEvent.objects.within(shop.company.scope)
+        rows.update(received_at=wall_clock() - timedelta(hours=1))
+
+    found = look_for_missed(shop.company.scope, shop.account_id)
+    run_jobs()
+
+    assert found.stuck > 0
+    assert subscriptions(shop) == ["active"]
+
+
+def test_an_account_that_cannot_be_read_does_not_hold_up_the_others(shop: Any, settings: Any):
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+
+    run_periodic("billing.look_for_missed_events")
+
+    assert connection(shop).in_step_at is None
+
+
+def test_the_nightly_sweep_follows_what_no_event_told(shop: Any):
+    shop.subscribe()
+    stripe_id = shop.sandbox.get("/v1/subscriptions", shop.account_id)["data"][0]["id"]
+    shop.sandbox.fault("drop")
+    shop.sandbox.call("DELETE", f"/v1/subscriptions/{stripe_id}", account=shop.account_id)
+
+    run_periodic("billing.sweep_subscriptions")
+    run_jobs()
+
+    assert subscriptions(shop) == ["canceled"]
+
+
+def test_two_sides_in_step_show_no_drift(shop: Any):
+    shop.subscribe()
+    shop.deliver()
+
+    with reading(shop.company.scope):
+        assert find_drift(shop.company.scope) == []
+
+
+def test_what_was_changed_at_stripe_is_shown_in_words_and_repaired(shop: Any):
+    shop.subscribe()
+    product = shop.sandbox.get("/v1/products", shop.account_id)["data"][0]["id"]
+    shop.sandbox.call("POST", f"/v1/products/{product}", {"name": "Renamed"}, account=shop.account_id)
+    shop.deliver()
+    with change(shop.company.scope):
+        found = find_drift(shop.company.scope)
+        assert [each.sentence for each in found] == [
+            f"Product {found[0].subject}: name is Pro here and Renamed at Stripe."
+        ]
+
+        assert repair(shop.company.scope) == 1
+    run_jobs()
+    shop.deliver()
+
+    with reading(shop.company.scope):
+        assert find_drift(shop.company.scope) == []
+    assert shop.sandbox.get(f"/v1/products/{product}", shop.account_id)["name"] == "Pro"
+
+
+def test_a_subscription_that_drifted_follows_stripe_again(shop: Any):
+    shop.subscribe()
+    with change(shop.company.scope):
+        Subscription.objects.within(shop.company.scope).update(status="paused")
+        assert [each.field for each in find_drift(shop.company.scope)] == ["status"]
+
+        repair(shop.company.scope)
+    run_jobs()
+
+    assert subscriptions(shop) == ["active"]
+
+
+def test_without_an_account_there_is_nothing_to_compare(shop: Any):
+    disconnect(shop.company.scope)
+
+    with reading(shop.company.scope), pytest.raises(StripeNotConnected):
+        find_drift(shop.company.scope)
