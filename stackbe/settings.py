@@ -333,7 +333,8 @@ ALLOW_LOCAL_WEBHOOKS = env.bool("STACKBE_ALLOW_LOCAL_WEBHOOKS", default=False)
 if PRODUCTION and ALLOW_LOCAL_WEBHOOKS:
     refuse("STACKBE_ALLOW_LOCAL_WEBHOOKS opens the internal network; production does not load it.")
 
-SECURITY_CONTACT = env.str("SECURITY_CONTACT", default=f"{BASE_URL}/contact?subject=Security")
+SECURITY_CONTACT = env.str("SECURITY_CONTACT", default=f"mailto:security@{_host}")
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 CONSOLE_PATH = env.str("CONSOLE_PATH", default="staff")
 

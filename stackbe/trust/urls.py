@@ -19,5 +19,9 @@ PAGES: list[URLPattern] = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path(".well-known/security.txt", views.security_txt, name="security-txt"),
+    path("metrics", views.metrics, name="metrics"),
+    path("docs", views.guide, name="docs"),
     path("docs/api", views.api_reference, name="api-reference"),
+    path("docs/<slug:name>", views.guide, name="guide"),
+    path("security", views.guide, {"name": "security"}, name="security"),
 ]

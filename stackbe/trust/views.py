@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import get_resolver
+from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
 from rest_framework.response import Response
 
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.clock import render as render_time
 from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.crypto import equal
 from stackbe.kernel.openapi import document
+from stackbe.trust import documents
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -81,6 +86,39 @@ def security_txt(request: HttpRequest) -> HttpResponse:
         f"Policy: {settings.BASE_URL}/security",
     ]
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+def guide(request: HttpRequest, name: str = "") -> HttpResponse:
+    """Show one of the guides; the first for none."""
+    there = documents.names()
+    wanted = name or there[0]
+    if wanted not in there:
+        raise Http404
+    document_ = documents.read(wanted)
+    pages = [{"title": documents.read(each).title, "url": f"/docs/{each}", "active": each == wanted} for each in there]
+    place = there.index(wanted)
+    context = {
+        "title": document_.title,
+        "pages": pages,
+        "contents": document_.contents,
+        "html": mark_safe(document_.html),  # noqa: S308  # our own Markdown, raw HTML switched off
+        "previous": pages[place - 1] if place else None,
+        "following": pages[place + 1] if place + 1 < len(pages) else None,
+    }
+    return render(request, "docs/page.html", context)
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Return Prometheus metrics to whoever has METRICS_TOKEN; without one there is no such page."""
+    token = settings.METRICS_TOKEN
+    given = request.headers.get("Authorization", "")
+    if not token or not equal(given.encode(), f"Bearer {token}".encode()):
+        raise Http404
+    registry = CollectorRegistry()
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped there
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 @require_safe

@@ -1,0 +1,60 @@
+"""The guides under docs/, served as pages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from markdown_it import MarkdownIt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markdown_it.token import Token
+
+FOLDER = Path(settings.BASE_DIR) / "docs"
+# In the order in which a newcomer reads them; the decisions stay in the repository.
+ORDER = ("quickstart", "errors", "webhooks", "security", "sandbox", "production", "performance", "architecture")
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A guide as a page: its title, its HTML, and its headings `{id, title, level}`."""
+
+    name: str
+    title: str
+    html: str
+    contents: Sequence[dict[str, Any]]
+
+
+def names() -> list[str]:
+    """Return the guides that there are, in reading order."""
+    return [name for name in ORDER if (FOLDER / f"{name}.md").exists()]
+
+
+@lru_cache(maxsize=32)
+def read(name: str) -> Document:
+    """Return a guide, rendered once a process. Raw HTML in the Markdown is shown, not run."""
+    text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    tokens = MARKDOWN.parse(text)
+    contents = _headings(tokens)
+    title = contents[0]["title"] if contents else name
+    html = MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
+    return Document(name, title, re.sub(r'href="(\w+)\.md', r'href="/docs/\1', html), contents[1:])
+
+
+def _headings(tokens: Sequence[Token]) -> list[dict[str, Any]]:
+    """Give each heading an id, and return them all."""
+    found = []
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open":
+            title = tokens[place + 1].content.replace("`", "")
+            anchor = re.sub(r"[^a-z0-9_]+", "-", title.lower()).strip("-")
+            token.attrSet("id", anchor)
+            found.append({"id": anchor, "title": title, "level": int(token.tag[1:])})
+    return found
