@@ -8,14 +8,22 @@ from uuid import UUID
 
 from billing.stripe.catalogue_push import pending_plans, push_plan
 from billing.stripe.errors import AccountLost, StripeNotConnected, StripeRefused
-from billing.stripe.queue import DEAUTHORIZED, PUSH_APP, PUSH_PLAN, QUEUE, SYNC_OBJECT
+from billing.stripe.queue import (
+    DEAUTHORIZED,
+    LOOK_AGAIN,
+    PUSH_APP,
+    PUSH_PLAN,
+    QUEUE,
+    SYNC_OBJECT,
+    defer_look_again,
+)
 from billing.stripe.reconcile import look_for_missed, sweep_subscriptions
 from billing.stripe.scopes import app_scope, connected_scopes
-from billing.stripe.sync import failed, record_deauthorization, sync_object
+from billing.stripe.sync import failed, record_deauthorization, still_waiting, sync_object
 from stackbe.kernel.errors import ApiError
 from stackbe.kernel.jobs import job, periodic
 from stackbe.kernel.scope import Scope
-from stackbe.kernel.transactions import reading
+from stackbe.kernel.transactions import change, reading
 
 log = logging.getLogger("stackbe.worker")
 PUSHER = "catalogue push"
@@ -46,14 +54,30 @@ def sync_stripe_object(app_id: str, account_id: str, kind: str, object_id: str, 
     if kind == DEAUTHORIZED:
         record_deauthorization(scope, account_id, object_id)
         return
+    _sync(scope, account_id, kind, object_id, cause)
+
+
+@job(LOOK_AGAIN, queue=QUEUE)
+def look_again(app_id: str, account_id: str, kind: str, object_id: str, cause: str) -> None:
+    """See that what was left to the holder of a lease was done: it may have died."""
+    scope = app_scope(app_id, "stripe")
+    if scope is not None and still_waiting(scope, account_id, object_id):
+        _sync(scope, account_id, kind, object_id, cause)
+
+
+def _sync(scope: Scope, account_id: str, kind: str, object_id: str, cause: str) -> None:
     try:
-        sync_object(scope, account_id, kind, object_id, cause=cause)
+        done = sync_object(scope, account_id, kind, object_id, cause=cause)
     except AccountLost as lost:
         # Nothing of the account can be read any more; what it was is told by its deauthorization.
         failed(scope, account_id, object_id, lost)
+        return
     except Exception as failure:
         failed(scope, account_id, object_id, failure)
         raise
+    if not done:
+        with change(scope):
+            defer_look_again(scope, account_id, kind, object_id, cause)
 
 
 @periodic("billing.push_pending", "*/5 * * * *", queue=QUEUE)

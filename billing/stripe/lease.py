@@ -21,7 +21,7 @@ from stackbe.kernel.transactions import change, require_change
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
-LASTS = timedelta(seconds=45)
+LASTS = timedelta(seconds=20)
 
 
 class LeaseLost(Exception):

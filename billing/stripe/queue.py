@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PUSH_PLAN = "billing.push_plan"
 PUSH_APP = "billing.push_catalogue"
 SYNC_OBJECT = "billing.sync_stripe_object"
+LOOK_AGAIN = "billing.look_again"
+# A holder of a lease may have died with it: who was sent away looks again after so long.
+LOOK_AGAIN_SECONDS = 10
 QUEUE = "stripe"
 # The kind of a job that fetches nothing: the account cannot be asked any more.
 DEAUTHORIZED = "deauthorized"
@@ -37,6 +40,14 @@ def defer_sync(scope: Scope, account_id: str, kind: str, object_id: str, cause: 
     """Queue in the open change that a Stripe object be fetched and our rows follow it."""
     _defer(
         SYNC_OBJECT, app_id=str(scope.app), account_id=account_id, kind=kind, object_id=object_id, cause=cause
+    )
+
+
+def defer_look_again(scope: Scope, account_id: str, kind: str, object_id: str, cause: str) -> None:
+    """Queue in the open change a later look at an object whose lease somebody holds."""
+    require_change()
+    app.configure_task(LOOK_AGAIN, queue=QUEUE, schedule_in={"seconds": LOOK_AGAIN_SECONDS}).defer(
+        app_id=str(scope.app), account_id=account_id, kind=kind, object_id=object_id, cause=cause
     )
 
 

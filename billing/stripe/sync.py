@@ -27,7 +27,7 @@ from billing.stripe.mirror import mirror_object
 from billing.stripe.shapes import reference
 from stackbe.kernel.clock import now, wall_clock
 from stackbe.kernel.errors import ApiError
-from stackbe.kernel.transactions import change, require_change
+from stackbe.kernel.transactions import change, reading, require_change
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
@@ -89,6 +89,13 @@ def record_deauthorization(scope: Scope, account_id: str, object_id: str) -> Non
     with change(scope):
         account_deauthorized(scope, account_id)
         _events_done(scope, account_id, object_id, wall_clock(), ignored=False)
+
+
+def still_waiting(scope: Scope, account_id: str, object_id: str) -> bool:
+    """Say whether events about an object have not been worked off."""
+    with reading(scope):
+        rows = StripeEvent.objects.within(scope).filter(account_id=account_id, object_id=object_id)
+        return rows.filter(state=StripeEvent.State.RECEIVED).exists()
 
 
 def failed(scope: Scope, account_id: str, object_id: str, failure: Exception) -> None:

@@ -11,7 +11,6 @@ import psycopg
 import pytest
 from django.db import connections
 
-from billing.stripe import inbox
 from billing.stripe.connect import connect_sandbox_account
 from billing.stripe.sandbox.customers import CARD
 from stackbe.kernel.serializers import holds_card_number
@@ -104,12 +103,6 @@ def test_no_table_holds_what_must_not_be_kept(worked_shop: Shop):
 
     assert hits == []
 
-
-def test_the_scan_would_notice(worked_shop: Shop):
-    charge = worked_shop.sandbox.get("/v1/charges", worked_shop.account_id)["data"][0]
-
-    noticed = [what for what, pattern in FORBIDDEN.items() if pattern.search(json.dumps(charge))]
-
-    assert "a card's keys" in noticed
-    assert "a fingerprint" in noticed
-    assert inbox.kind_of("payment_method.attached") is None
+    charge = json.dumps(worked_shop.sandbox.get("/v1/charges", worked_shop.account_id)["data"][0])
+    noticed = {what for what, pattern in FORBIDDEN.items() if pattern.search(charge)}
+    assert noticed >= {"a card's keys", "a fingerprint"}, "the scan would notice"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from billing.models import InvoiceReference, StripeConnection, StripeEvent, StripeLease, Subscription
 from billing.stripe import sync
 from billing.stripe.connect import connect_sandbox_account
 from billing.stripe.errors import StripeUnavailable
 from billing.stripe.lease import LeaseLost, take_lease
+from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.transactions import change, reading
 from tests.queue import run_jobs
 from tests.stripe.test_checkout import race
@@ -188,6 +191,25 @@ def test_who_finds_the_lease_taken_leaves_word_and_the_holder_looks_again(shop: 
     assert fetched == [subscription, subscription]
     with reading(scope):
         assert not StripeLease.objects.within(scope).exists()
+
+
+def test_a_worker_that_died_with_the_lease_holds_nobody_up_for_long(shop: Any):
+    shop.sandbox.pay(shop.checkout()["url"])
+    (created,) = shop.sandbox.deliveries(shop.account_id, "customer.subscription.created")
+    stripe_id = created.event["data"]["object"]["id"]
+    assert take_lease(shop.company.scope, shop.account_id, stripe_id) is not None
+    created.post()
+    run_jobs()
+    assert states(shop) == {"received"}
+
+    with change(shop.company.scope):
+        StripeLease.objects.within(shop.company.scope).update(until=wall_clock() - timedelta(seconds=1))
+    with connection.cursor() as cursor:
+        cursor.execute("update procrastinate_jobs set scheduled_at = null where task_name = 'billing.look_again'")
+    run_jobs()
+
+    assert states(shop) == {"done"}
+    assert shop.current().json()["status"] == "active"
 
 
 def test_what_was_fetched_under_a_lost_lease_is_not_recorded(shop: Any):
