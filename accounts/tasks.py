@@ -14,6 +14,7 @@ from accounts.models import (
     SigningKey,
     SpentToken,
 )
+from accounts.services.tokens import rotate_signing_key
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import every_tenant, periodic
 from stackbe.kernel.scope import PLATFORM, system_scope
@@ -25,6 +26,7 @@ JOBS = (erasure.erase_customer_job, link_mail.mail_developer_link, link_mail.mai
 KEEP_EXPIRED = timedelta(hours=24)
 # Login times are shown in the customer's list of sessions for this long after a session's end.
 KEEP_SESSIONS = timedelta(days=90)
+SIGNING_KEY_LIVES = timedelta(days=90)
 
 
 @periodic("accounts.purge_expired", "*/10 * * * *")
@@ -36,10 +38,10 @@ def purge_expired(timestamp: int) -> None:
     for tenant_id in every_tenant():
         if tenant_id == PLATFORM:
             continue
-        with change(system_scope(tenant_id, actor_name="purge")):
-            own = {"tenant_id": tenant_id}
-            MagicLink.unscoped.filter(**own, expires_at__lt=moment - KEEP_EXPIRED).delete()
-            OneTimeCode.unscoped.filter(**own, expires_at__lt=moment - KEEP_EXPIRED).delete()
-            RefreshToken.unscoped.filter(**own, expires_at__lt=moment).delete()
-            CustomerSession.unscoped.filter(**own, expires_at__lt=moment - KEEP_SESSIONS).delete()
-            SigningKey.unscoped.filter(**own, retired_at__lt=moment - KEEP_EXPIRED).delete()
+        scope = system_scope(tenant_id, actor_name="purge")
+        with change(scope):
+            MagicLink.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
+            OneTimeCode.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
+            RefreshToken.objects.across_apps(scope).filter(expires_at__lt=moment).delete()
+            CustomerSession.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_SESSIONS).delete()
+            SigningKey.objects.across_apps(scope).filter(retired_at__lt=moment - KEEP_EXPIRED).delete()
