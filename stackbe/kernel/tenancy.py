@@ -62,6 +62,11 @@ class ScopedManager(models.Manager[M_co]):
             return rows.filter(tenant_id=scope.tenant_id, app_id=scope.app)
         return rows.filter(tenant_id=scope.tenant_id)
 
+    def across_apps(self, scope: Scope) -> ScopedQuerySet[M_co]:
+        """Return the rows of all apps of the scope's tenant: for upkeep, which no single app asks for."""
+        rows: ScopedQuerySet[M_co] = ScopedQuerySet(self.model, using=self._db)
+        return rows.filter(tenant_id=scope.tenant_id)
+
 
 class Row(models.Model):
     """A row with a UUIDv7 key and a prefix under which the public sees it."""
