@@ -30,7 +30,9 @@ class KeyForm(forms.Form):
     """A key to make."""
 
     name = forms.CharField(
-        label="Name", max_length=120, help_text="Where it is used, such as “production server”.",
+        label="Name",
+        max_length=120,
+        help_text="Where it is used, such as “production server”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     reach = forms.ChoiceField(
@@ -38,7 +40,9 @@ class KeyForm(forms.Form):
         choices=[("all", "Everything in this app"), ("some", "Only what is ticked below")],
     )
     scopes = forms.MultipleChoiceField(
-        label="Scopes", required=False, choices=[(scope, scope) for scope in ALL_SCOPES],
+        label="Scopes",
+        required=False,
+        choices=[(scope, scope) for scope in ALL_SCOPES],
         widget=forms.CheckboxSelectMultiple,
     )
 

@@ -24,7 +24,9 @@ class MetricForm(forms.Form):
     """Something to count."""
 
     name = forms.CharField(
-        label="Name", max_length=64, help_text="What your code sends, such as api_calls.",
+        label="Name",
+        max_length=64,
+        help_text="What your code sends, such as api_calls.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     unit = forms.CharField(label="Unit", required=False, max_length=40, help_text="Such as calls or GB.")

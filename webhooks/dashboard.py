@@ -25,7 +25,9 @@ class EndpointForm(forms.Form):
     """An endpoint to register or change."""
 
     url = forms.CharField(
-        label="URL", max_length=2048, widget=forms.URLInput(attrs={"placeholder": "https://example.com/webhooks/stackbe"}),
+        label="URL",
+        max_length=2048,
+        widget=forms.URLInput(attrs={"placeholder": "https://example.com/webhooks/stackbe"}),
         help_text="Where events are posted to. Live apps need https.",
     )
     description = forms.CharField(label="Description", required=False, max_length=255)
@@ -33,7 +35,9 @@ class EndpointForm(forms.Form):
         label="Which events", choices=[("all", "All of them, later ones too"), ("some", "Only what is ticked below")]
     )
     events = forms.MultipleChoiceField(
-        label="Events", required=False, choices=[(name, name) for name in EVENT_TYPES],
+        label="Events",
+        required=False,
+        choices=[(name, name) for name in EVENT_TYPES],
         widget=forms.CheckboxSelectMultiple,
     )
 
@@ -224,9 +228,7 @@ _APP = "dashboard/<str:app_id>"
 PAGES: list[URLPattern] = [
     path(f"{_APP}/webhooks", Endpoints.as_view(), name="dashboard-webhooks"),
     path(f"{_APP}/webhooks/<str:endpoint_id>", OneEndpoint.as_view(), name="dashboard-webhook"),
-    path(
-        f"{_APP}/webhooks/<str:endpoint_id>/<slug:action>", EndpointAction.as_view(), name="dashboard-webhook-action"
-    ),
+    path(f"{_APP}/webhooks/<str:endpoint_id>/<slug:action>", EndpointAction.as_view(), name="dashboard-webhook-action"),
     path(f"{_APP}/events", EventList.as_view(), name="dashboard-events"),
     path(f"{_APP}/events/<str:event_id>", OneEvent.as_view(), name="dashboard-event"),
     path(f"{_APP}/events/<str:event_id>/redeliver", Redeliver.as_view(), name="dashboard-event-redeliver"),

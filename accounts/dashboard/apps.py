@@ -26,7 +26,9 @@ class NewAppForm(forms.Form):
     """A new app."""
 
     name = forms.CharField(
-        label="App name", max_length=120, help_text="Your customers see it on sign-in pages and in mails.",
+        label="App name",
+        max_length=120,
+        help_text="Your customers see it on sign-in pages and in mails.",
         widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}),
     )
     environment = forms.ChoiceField(
@@ -55,33 +57,42 @@ class SettingsForm(forms.Form):
 
     name = forms.CharField(label="App name", max_length=120)
     brand_color = forms.CharField(
-        label="Colour", required=False, help_text="As #rrggbb. Buttons of your sign-in page and mails take it.",
+        label="Colour",
+        required=False,
+        help_text="As #rrggbb. Buttons of your sign-in page and mails take it.",
         widget=forms.TextInput(attrs={"placeholder": "#0a6577", "spellcheck": "false"}),
     )
     logo_url = forms.CharField(
         label="Logo URL", required=False, widget=forms.URLInput, help_text="A square picture, served over https."
     )
     email_from_name = forms.CharField(
-        label="Sender’s name", required=False, max_length=60,
+        label="Sender’s name",
+        required=False,
+        max_length=60,
         help_text="Who sign-in mails come from; else the app’s name.",
-
     )
     callback_urls = Lines(
-        label="Callback URLs", required=False,
+        label="Callback URLs",
+        required=False,
         help_text="One a line. After sign-in, customers are sent to one of these, compared whole, and nowhere else.",
     )
     allowed_origins = Lines(
-        label="Allowed origins", required=False,
+        label="Allowed origins",
+        required=False,
         help_text="One a line, such as https://app.example.com: where browsers may call the API from.",
     )
     verification_url = forms.CharField(
-        label="Own confirmation page", required=False, widget=forms.URLInput,
+        label="Own confirmation page",
+        required=False,
+        widget=forms.URLInput,
         help_text="Where sign-in links point when you host that page yourself.",
     )
     magic_link_expiry_minutes = forms.IntegerField(label="Sign-in links live (minutes)", min_value=5, max_value=15)
     access_token_ttl_minutes = forms.IntegerField(label="Session tokens live (minutes)", min_value=1, max_value=15)
     grace_period_days = forms.IntegerField(
-        label="Grace period (days)", min_value=0, max_value=90,
+        label="Grace period (days)",
+        min_value=0,
+        max_value=90,
         help_text="How long a customer whose payment failed keeps access.",
     )
     auto_create_customer = forms.BooleanField(
@@ -148,7 +159,7 @@ class Settings(AppPage):
 
     def context(self, **kwargs: Any) -> dict[str, Any]:
         """Return the form filled with what stands."""
-        app = list_apps(self.scope).get(pk=self.scope.app_id)
+        app = list_apps(self.scope).get(pk=self.scope.app)
         config = app.config
         standing = {field: getattr(config, field) for field in SettingsForm.base_fields if field != "name"}
         return {"form": SettingsForm(initial={"name": app.name, **standing})}
@@ -177,9 +188,8 @@ class Archive(AppPage):
     def post(self, request: HttpRequest, app_id: str) -> HttpResponse:
         """Archive the app once its name was typed."""
         with reading(self.scope):
-            app = list_apps(self.scope).get(pk=self.scope.app_id)
+            app = list_apps(self.scope).get(pk=self.scope.app)
         if request.POST.get("name", "").strip() != app.name:
             raise ValidationFailed("The name did not match, so nothing was archived.")
         self.perform(lambda scope: archive_app(scope, app_id))
         return redirect("dashboard")
-

@@ -177,7 +177,7 @@ class AppPage(MemberPage):
         with reading(self.scope):
             return self.show(self.context(**kwargs))
 
-    def context(self, **kwargs: Any) -> dict[str, Any]:
+    def context(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return what the page's template needs."""
         return {}
 

@@ -60,9 +60,7 @@ class Overview(AppPage):
         paid = InvoiceReference.objects.within(scope).filter(created_at__gte=since, status="paid")
         joined = per_day(customers, "created_at", since)
         begun = per_day(subscriptions, "created_at", since)
-        by_status = dict(
-            Counter(dict(subscriptions.order_by().values_list("status").annotate(number=Count("pk"))))
-        )
+        by_status = dict(Counter(dict(subscriptions.order_by().values_list("status").annotate(number=Count("pk")))))
         return {
             "steps": steps(scope, self.kwargs["app_id"]),
             "customers": customers.count(),

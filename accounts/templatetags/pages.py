@@ -31,8 +31,20 @@ WHOLE_CURRENCIES = frozenset(
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 TONES = {
     "good": (
-        "active", "trialing", "paid", "delivered", "succeeded", "enabled", "connected", "live", "allowed", "ok",
-        "complete", "current", "passed", "done",
+        "active",
+        "trialing",
+        "paid",
+        "delivered",
+        "succeeded",
+        "enabled",
+        "connected",
+        "live",
+        "allowed",
+        "ok",
+        "complete",
+        "current",
+        "passed",
+        "done",
     ),
     "warn": ("past_due", "paused", "incomplete", "open", "retrying", "test", "pending", "late", "rotating", "stated"),
     "bad": ("failed", "uncollectible", "revoked", "disabled", "disputed", "unpaid", "refused", "red"),

@@ -34,7 +34,8 @@ class PlanForm(forms.Form):
     interval = forms.ChoiceField(label="Charged", choices=INTERVALS)
     trial_days = forms.IntegerField(label="Trial (days)", min_value=0, max_value=730, initial=0)
     is_default = forms.BooleanField(
-        label="Default plan", required=False,
+        label="Default plan",
+        required=False,
         help_text="What customers have without subscribing. Its price must be 0, and an app has one.",
     )
 
@@ -110,7 +111,9 @@ class FeatureForm(forms.Form):
     """A key that plans may grant."""
 
     key = forms.SlugField(
-        label="Key", max_length=64, help_text="What your code asks for, such as priority_support.",
+        label="Key",
+        max_length=64,
+        help_text="What your code asks for, such as priority_support.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     type = forms.ChoiceField(

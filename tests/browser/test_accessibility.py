@@ -19,7 +19,17 @@ LOOKS = {
 }
 OPEN_PAGES = ["/", "/login", "/signup", "/auth/confirm", "/dev/inbox", "/nothing-here"]
 APP_PAGES = [
-    "", "customers", "subscriptions", "usage", "plans", "plans/new", "features", "stripe", "webhooks", "events", "keys",
+    "",
+    "customers",
+    "subscriptions",
+    "usage",
+    "plans",
+    "plans/new",
+    "features",
+    "stripe",
+    "webhooks",
+    "events",
+    "keys",
     "settings",
 ]
 
@@ -34,9 +44,7 @@ def faults_of(page, path):
 def test_open_pages_are_accessible(visitors, looks):
     passer_by = visitors(**LOOKS[looks])
 
-    found = [
-        fault for path in OPEN_PAGES for fault in faults_of(passer_by.page, f"{passer_by.stack.base_url}{path}")
-    ]
+    found = [fault for path in OPEN_PAGES for fault in faults_of(passer_by.page, f"{passer_by.stack.base_url}{path}")]
 
     assert found == []
 
@@ -47,7 +55,7 @@ def test_pages_of_an_empty_and_of_a_busy_app_are_accessible(visitors):
     busy = make_app(ada, "Northwind")
     key = make_key(ada)
     make_catalogue(ada)
-    add_endpoint(ada, "http://127.0.0.1:9/nobody-listens")
+    add_endpoint(ada, "http://127.0.0.1:9009/nobody-listens")
     customer = call(ada.stack.base_url, key, "/customers", {"email": "kim@example.com", "name": "Kim"})["id"]
     empty = make_app(ada, "Meridian")
     state = ada.context.storage_state()

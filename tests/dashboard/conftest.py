@@ -10,6 +10,7 @@ from django.test import Client
 
 from accounts.models import Membership, User
 from accounts.services.users import ensure_user
+from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change
 
 if TYPE_CHECKING:
@@ -47,6 +48,15 @@ def seated(company: Company, role: str = "owner", email: str = "ada@example.com"
     client = Client(raise_request_exception=False, headers={"Host": "localhost:8000"})
     client.force_login(user, "accounts.backends.MagicLinkBackend")
     return Desk(company, user, client)
+
+
+def newcomer(email: str) -> Client:
+    """Return the browser of somebody who signed in for the first time and belongs nowhere yet."""
+    with change(platform_scope("test")):
+        user = ensure_user(email)
+    client = Client(raise_request_exception=False, headers={"Host": "localhost:8000"})
+    client.force_login(user, "accounts.backends.MagicLinkBackend")
+    return client
 
 
 @pytest.fixture

@@ -10,7 +10,17 @@ from django.test import Client
 from tests.dashboard.conftest import seated
 
 PAGES = [
-    "", "customers", "subscriptions", "usage", "plans", "plans/new", "features", "stripe", "webhooks", "events", "keys",
+    "",
+    "customers",
+    "subscriptions",
+    "usage",
+    "plans",
+    "plans/new",
+    "features",
+    "stripe",
+    "webhooks",
+    "events",
+    "keys",
     "settings",
 ]
 
@@ -58,7 +68,7 @@ def test_a_viewer_may_look(desk_of, page):
 FORMS = [
     ("customers", {"email": "kim@example.com"}),
     ("keys", {"name": "mine", "reach": "all"}),
-    ("webhooks", {"url": "http://127.0.0.1:9/hook", "reach": "all"}),
+    ("webhooks", {"url": "http://127.0.0.1:9009/hook", "reach": "all"}),
     ("usage", {"name": "api_calls", "aggregation": "sum", "resets": "month"}),
     ("features", {"key": "sso", "type": "boolean"}),
     ("plans/new", {"name": "Pro", "price": "49", "currency": "usd", "interval": "month", "trial_days": "0"}),

@@ -1,0 +1,295 @@
+"""What each form does, and what it says when it refuses."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from apikeys.models import ApiKey
+from billing.models import Plan
+from stackbe.kernel.transactions import reading
+from tests.cast import Api
+from tests.dashboard.conftest import newcomer
+from usage.services.metrics import live_metrics
+from webhooks.services.endpoints import endpoints_of
+
+
+def words(response):
+    return re.sub(r"<[^>]+>|\s+", " ", response.content.decode())
+
+
+def test_a_key_is_shown_once_and_works(desk):
+    response = desk.post("keys", name="server", reach="all")
+
+    assert response.status_code == 201
+    assert response["Cache-Control"] == "no-store"
+    key = re.search(r"sbk_test_[A-Za-z0-9]{44}", response.content.decode())[0]
+    assert Api(key).get("/me").status_code == 200
+    assert key not in desk.get("keys").content.decode()
+
+
+def test_a_key_of_some_scopes_carries_those_alone(desk):
+    response = desk.post("keys", name="reader", reach="some", scopes=["customers:read"])
+
+    key = re.search(r"sbk_test_[A-Za-z0-9]{44}", response.content.decode())[0]
+    assert Api(key).get("/customers").status_code == 200
+    assert Api(key).post("/customers", {"email": "kim@example.com"}).json()["code"] == "INSUFFICIENT_SCOPE"
+
+
+def test_a_key_of_no_scope_is_not_made(desk):
+    response = desk.post("keys", name="nothing", reach="some")
+
+    assert response.status_code == 400
+    assert "Tick at least one" in words(response)
+
+
+def test_rotating_shows_the_new_key_and_ends_the_old_one(desk):
+    with reading(desk.company.scope):
+        old = ApiKey.objects.within(desk.company.scope).get(name="app")
+
+    response = desk.post(f"keys/{old.public_id}/rotate", grace_seconds="0")
+
+    new = re.search(r"sbk_test_[A-Za-z0-9]{44}", response.content.decode())[0]
+    assert Api(new).get("/me").status_code == 200
+    assert Api(desk.company.key).get("/me").status_code == 401
+
+
+def test_revoking_ends_a_key_on_its_next_call(desk):
+    with reading(desk.company.scope):
+        row = ApiKey.objects.within(desk.company.scope).get(name="app")
+
+    response = desk.post(f"keys/{row.public_id}/revoke")
+
+    assert "The next request with that key is refused" in words(response)
+    assert Api(desk.company.key).get("/me").status_code == 401
+
+
+def test_a_rivals_key_is_not_revoked(desk, globex):
+    with reading(globex.scope):
+        theirs = ApiKey.objects.within(globex.scope).get(name="app")
+
+    response = desk.post(f"keys/{theirs.public_id}/revoke")
+
+    assert response.status_code == 404
+    assert Api(globex.key).get("/me").status_code == 200
+
+
+def test_a_customer_is_added_and_found_by_address_domain_and_own_id(desk):
+    desk.post("customers", email="kim@example.com", name="Kim <script>alert(1)</script>", external_id="user_42")
+
+    for wanted in ("kim@example.com", "example.com", "user_4"):
+        found = desk.get(f"customers?q={wanted}").content.decode()
+        assert "kim@example.com" in found
+        assert "<script>alert" not in found
+    assert "Nobody found" in words(desk.get("customers?q=nobody@example.net"))
+
+
+def test_a_second_customer_with_the_address_is_refused_beside_the_field(desk):
+    desk.post("customers", email="kim@example.com")
+
+    response = desk.post("customers", email="KIM@example.com")
+
+    assert response.status_code == 400
+    assert "A customer with this email exists" in words(response)
+
+
+def test_htmx_gets_the_rows_alone(desk):
+    desk.post("customers", email="kim@example.com")
+
+    rows = desk.get("customers?q=kim@example.com", **{"HX-Request": "true"}).content.decode()
+
+    assert "kim@example.com" in rows
+    assert "<html" not in rows
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "%00", "a" * 500])
+def test_a_wrong_cursor_is_a_page_that_says_so(desk, cursor):
+    response = desk.get(f"customers?cursor={cursor}")
+
+    assert response.status_code == 400
+    assert "<h1>" in response.content.decode()
+
+
+def test_erasing_a_customer_wants_the_word(desk):
+    desk.post("customers", email="kim@example.com")
+    customer = re.search(r"cust_[a-z0-9]{26}", desk.get("customers").content.decode())[0]
+
+    refused = desk.post(f"customers/{customer}/delete", word="yes")
+    done = desk.post(f"customers/{customer}/delete", word="DELETE")
+
+    assert "Nothing was changed" in words(refused)
+    assert "will be erased" in words(done)
+    assert desk.get(f"customers/{customer}").status_code == 404
+
+
+def test_a_plan_is_made_of_a_metric_and_a_feature(desk):
+    desk.post("usage", name="api_calls", aggregation="sum", resets="billing_period", unit="calls")
+    desk.post("features", key="priority_support", type="boolean")
+    desk.post("features", key="calls", type="metered", metric="api_calls")
+
+    response = desk.post(
+        "plans/new",
+        name="Pro", price="49.90", currency="eur", interval="month", trial_days="14",
+        feature_priority_support="on", metric_api_calls="1000", mode_api_calls="hard",
+    )  # fmt: skip
+
+    assert "Pro is made" in words(response)
+    assert "€49.90" in words(response)
+    plan = Api(desk.company.key).get("/plans").json()["data"][0]
+    assert plan["priceCents"] == 4990
+    assert plan["entitlements"] == {"priority_support": True, "calls": 1000}
+    assert plan["usage"] == [{"metric": "api_calls", "included": 1000, "mode": "hard"}]
+    assert plan["trialDays"] == 14
+
+
+def test_a_default_plan_that_costs_is_refused_beside_the_box(desk):
+    response = desk.post(
+        "plans/new", name="Pro", price="5", currency="usd", interval="month", trial_days="0", is_default="on"
+    )
+
+    assert response.status_code == 400
+    assert "its price must be 0" in words(response)
+
+
+def test_a_plan_is_edited_and_archived(desk):
+    desk.post("plans/new", name="Pro", price="49", currency="usd", interval="month", trial_days="0")
+    with reading(desk.company.scope):
+        plan = Plan.objects.within(desk.company.scope).get().public_id
+
+    shown = desk.get(f"plans/{plan}").content.decode()
+    desk.post(f"plans/{plan}", name="Team", price="59", currency="usd", interval="year", trial_days="0")
+    archived = desk.post(f"plans/{plan}/archive")
+
+    assert 'value="49' in shown
+    changed = Api(desk.company.key).get(f"/plans/{plan}").json()
+    assert (changed["name"], changed["priceCents"], changed["interval"]) == ("Team", 5900, "year")
+    assert "Archived" in words(archived)
+    assert changed["active"] is False
+
+
+def test_an_endpoint_shows_its_secret_once(desk):
+    response = desk.post("webhooks", url="http://127.0.0.1:9009/hook", reach="some", events=["customer.created"])
+
+    secret = re.search(r"whsec_[A-Za-z0-9+/=]+", response.content.decode())[0]
+    with reading(desk.company.scope):
+        endpoint = endpoints_of(desk.company.scope).get()
+        kept = (endpoint.secret, endpoint.events)
+    assert kept == (secret, ["customer.created"])
+    assert secret not in desk.get(f"webhooks/{endpoint.public_id}").content.decode()
+
+
+def test_a_refused_url_is_told_beside_its_field(desk):
+    response = desk.post("webhooks", url="ftp://example.com/", reach="all")
+
+    assert response.status_code == 400
+    assert 'class="errorlist' in response.content.decode()
+
+
+def test_a_test_event_is_queued_and_sent_again(desk):
+    desk.post("webhooks", url="http://127.0.0.1:9009/hook", reach="all")
+    endpoint = re.search(r"we_[a-z0-9]{26}", desk.get("webhooks").content.decode())[0]
+
+    sent = desk.post(f"webhooks/{endpoint}/test")
+    event = re.search(r"evt_[a-z0-9]{26}", sent.content.decode())[0]
+    again = desk.post(f"events/{event}/redeliver", endpoint_id=endpoint)
+
+    assert "A test event is on its way" in words(sent)
+    assert "On its way again" in words(again)
+    assert "It works." in words(desk.get(f"events/{event}"))
+
+
+def test_an_endpoint_is_switched_off_rotated_and_deleted(desk):
+    desk.post("webhooks", url="http://127.0.0.1:9009/hook", reach="all")
+    endpoint = re.search(r"we_[a-z0-9]{26}", desk.get("webhooks").content.decode())[0]
+
+    off = desk.post(f"webhooks/{endpoint}/disable")
+    refused = desk.post(f"webhooks/{endpoint}/test")
+    rotated = desk.post(f"webhooks/{endpoint}/rotate")
+    deleted = desk.post(f"webhooks/{endpoint}/delete")
+
+    assert "Switched off" in words(off)
+    assert "is on its way" not in words(refused)
+    assert "whsec_" in words(rotated)
+    assert "Nothing more is sent there" in words(deleted)
+    assert desk.get(f"webhooks/{endpoint}").status_code == 404
+
+
+def test_an_unknown_action_is_no_page(desk):
+    desk.post("webhooks", url="http://127.0.0.1:9009/hook", reach="all")
+    endpoint = re.search(r"we_[a-z0-9]{26}", desk.get("webhooks").content.decode())[0]
+
+    assert desk.post(f"webhooks/{endpoint}/explode").status_code == 404
+
+
+SETTINGS = {
+    "name": "Acme", "callback_urls": "http://localhost:3000/callback\nhttps://acme.example/back",
+    "magic_link_expiry_minutes": "10", "access_token_ttl_minutes": "15", "grace_period_days": "3",
+    "brand_color": "#B4430F", "auto_create_customer": "on",
+}  # fmt: skip
+
+
+def test_settings_are_saved_as_the_api_shows_them(desk):
+    response = desk.post("settings", **SETTINGS)
+
+    assert "Saved" in words(response)
+    saved = Api(desk.company.key).get(f"/apps/{desk.company.app}").json()["settings"]
+    assert saved["callbackUrls"] == ["http://localhost:3000/callback", "https://acme.example/back"]
+    assert saved["brandColor"] == "#b4430f"
+    assert saved["magicLinkExpiryMinutes"] == 10
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("brand_color", "red;}body{display:none"),
+        ("callback_urls", "javascript:alert(1)"),
+        ("callback_urls", "http://evil.example/callback"),
+        ("allowed_origins", "https://example.com/path"),
+        ("magic_link_expiry_minutes", "60"),
+        ("email_from_name", "Bank <x@bank.example>"),
+    ],
+)
+def test_a_setting_that_the_api_refuses_is_refused_beside_its_field(desk, field, value):
+    response = desk.post("settings", **(SETTINGS | {field: value}))
+
+    assert response.status_code == 400
+    assert 'class="errorlist' in response.content.decode()
+
+
+def test_archiving_wants_the_apps_name_and_ends_its_keys(desk):
+    refused = desk.post("settings/archive", name="something else")
+    done = desk.post("settings/archive", name="Acme")
+
+    assert "nothing was archived" in words(refused)
+    assert done.status_code == 200
+    assert Api(desk.company.key).get("/me").status_code == 401
+
+
+def test_a_first_app_founds_its_account_and_brings_a_publishable_key(db):
+    ada = newcomer("new@example.com")
+
+    started = ada.get("/dashboard/", follow=True)
+    made = ada.post("/dashboard/new", {"name": "Northwind", "environment": "test"}, follow=True)
+
+    assert "What do you sell?" in words(started)
+    assert "From here to a first subscription" in words(made)
+    app = re.search(r"app_[a-z0-9]{26}", made.content.decode())[0]
+    assert "sbk_pub_" in words(ada.get(f"/dashboard/{app}/keys"))
+
+
+def test_forms_are_limited(desk):
+    statuses = [desk.client.post(desk.url("keys"), {"name": ""}).status_code for _ in range(61)]
+
+    assert statuses[0] == 400
+    assert statuses[-1] == 429
+
+
+def test_metrics_are_listed_once_defined(desk):
+    desk.post("usage", name="api_calls", aggregation="sum", resets="month")
+
+    twice = desk.post("usage", name="api_calls", aggregation="sum", resets="month")
+
+    assert "exists already" in words(twice)
+    with reading(desk.company.scope):
+        assert live_metrics(desk.company.scope).count() == 1
