@@ -30,11 +30,11 @@ PUSHER = "catalogue push"
 
 
 @job(PUSH_PLAN, queue=QUEUE)
-def push_plan_job(app_id: str, plan_id: str) -> None:
+def push_plan_job(app_id: str, plan_id: str, *, say_again: bool = False) -> None:
     """Bring one plan to the app's Stripe account; without an account it waits for one."""
     scope = app_scope(app_id, PUSHER)
     if scope is not None:
-        _push(scope, UUID(plan_id))
+        _push(scope, UUID(plan_id), say_again=say_again)
 
 
 @job(PUSH_APP, queue=QUEUE)
@@ -114,10 +114,10 @@ def _push_pending(scope: Scope) -> None:
         _push(scope, plan_id)
 
 
-def _push(scope: Scope, plan_id: UUID) -> None:
+def _push(scope: Scope, plan_id: UUID, *, say_again: bool = False) -> None:
     """Push one plan. What Stripe refuses stays with the plan for the dashboard: repeating it is no use."""
     try:
-        push_plan(scope, plan_id)
+        push_plan(scope, plan_id, say_again=say_again)
     except StripeNotConnected:
         log.info("plan waits for a stripe account", extra={"plan": str(plan_id)})
     except StripeRefused as refused:

@@ -9,6 +9,7 @@ from django.conf import settings
 from accounts.dashboard.frame import AppPage
 from billing.models import Plan, StripeConnection, StripeEvent
 from billing.stripe.connect import health_in_words
+from billing.stripe.drift import find_drift
 from stackbe.kernel.scope import Role
 
 
@@ -20,13 +21,14 @@ class StripePage(AppPage):
     template = "dashboard/stripe.html"
 
     def context(self, **kwargs: Any) -> dict[str, Any]:
-        """Return the connection, what stands in its way, and the latest events from Stripe."""
+        """Return the connection, what stands in its way, where the two sides differ, and the latest events."""
         connection = StripeConnection.objects.within(self.scope).filter(status="connected").first()
         plans = Plan.objects.within(self.scope).filter(active=True)
         return {
             "connection": connection,
             "faults": health_in_words(connection) if connection else [],
             "plans": list(plans.order_by("pk")),
+            "drift": find_drift(self.scope) if connection else [],
             "stripe_events": list(StripeEvent.objects.within(self.scope).order_by("-pk")[:10]) if connection else [],
             "is_sandbox": settings.STRIPE_SANDBOX,
             "may_connect": self.role.rank >= Role.ADMIN.rank,

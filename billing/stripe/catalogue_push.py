@@ -43,13 +43,15 @@ class PlanWork:
     updated_at: Any
 
 
-def push_plan(scope: Scope, plan_id: UUID) -> None:
+def push_plan(scope: Scope, plan_id: UUID, *, say_again: bool = False) -> None:
     """Make Stripe's side of a plan equal to ours; harmless when it already is.
+
+    `say_again` says everything anew, for what somebody changed at Stripe.
 
     Raises `StripeNotConnected`, `StripeUnavailable` (come back later, nothing is lost) and
     `StripeRefused`, which is also kept with the plan, in words, for the dashboard.
     """
-    work = _plan_work(scope, plan_id)
+    work = _plan_work(scope, plan_id, say_again=say_again)
     try:
         product_stripe_id = _push_product(scope, work)
         for price_id, params in work.prices:
@@ -72,7 +74,7 @@ def pending_plans(scope: Scope) -> list[UUID]:
     return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
-def _plan_work(scope: Scope, plan_id: UUID) -> PlanWork:
+def _plan_work(scope: Scope, plan_id: UUID, *, say_again: bool) -> PlanWork:
     with reading(scope):
         account_id = connection_of(scope).account_id
         plan = Plan.objects.within(scope).select_related("product").get(pk=plan_id)
@@ -86,18 +88,20 @@ def _plan_work(scope: Scope, plan_id: UUID) -> PlanWork:
             product_id=plan.product_id,
             product=product_params(scope, plan.product),
             product_stripe_id=link.stripe_id if link else "",
-            product_digest=link.digest if link else "",
+            product_digest=link.digest if link and not say_again else "",
             prices=[
                 (p.pk, price_params(scope, plan, p))
                 for p in live
                 if plan.active and (p.stripe_account != account_id or not p.stripe_price_id)
             ],
-            activity=_activity(scope, account_id, prices, wanted),
+            activity=_activity(scope, account_id, prices, wanted, say_again=say_again),
             updated_at=plan.updated_at,
         )
 
 
-def _activity(scope: Scope, account_id: str, prices: list[Price], wanted: set[UUID]) -> list[tuple[str, bool]]:
+def _activity(
+    scope: Scope, account_id: str, prices: list[Price], wanted: set[UUID], *, say_again: bool
+) -> list[tuple[str, bool]]:
     """Return which pushed prices Stripe should sell, or stop selling, where that differs from what we last said."""
     pushed = [p for p in prices if p.stripe_price_id and p.stripe_account == account_id]
     said = {
@@ -108,7 +112,7 @@ def _activity(scope: Scope, account_id: str, prices: list[Price], wanted: set[UU
         ).order_by("pk")
     }  # fmt: skip
     wishes = [(p.stripe_price_id, p.pk in wanted) for p in pushed]
-    return [(stripe_id, active) for stripe_id, active in wishes if said.get(stripe_id, True) != active]
+    return [(stripe_id, active) for stripe_id, active in wishes if say_again or said.get(stripe_id, True) != active]
 
 
 def product_params(scope: Scope, product: Product) -> Json:

@@ -56,10 +56,8 @@ def repair(scope: Scope) -> int:
     found = find_drift(scope)
     account_id = connection_of(scope).account_id
     if any(each.kind != "subscription" for each in found):
-        # What is pushed is told apart by digest: without one, everything is said again.
-        StripeObject.objects.within(scope).filter(account_id=account_id).update(digest="")
-        for plan in Plan.objects.within(scope).filter(active=True):
-            defer_push_plan(scope, plan.pk)
+        for plan in Plan.objects.within(scope):
+            defer_push_plan(scope, plan.pk, say_again=True)
     for stripe_id in sorted({each.stripe_id for each in found if each.kind == "subscription"}):
         defer_sync(scope, account_id, "subscription", stripe_id, cause="system:repair")
     return len(found)

@@ -26,9 +26,9 @@ QUEUE = "stripe"
 DEAUTHORIZED = "deauthorized"
 
 
-def defer_push_plan(scope: Scope, plan_id: UUID) -> None:
+def defer_push_plan(scope: Scope, plan_id: UUID, *, say_again: bool = False) -> None:
     """Queue in the open change that a plan be brought to the tenant's Stripe account."""
-    _defer(PUSH_PLAN, app_id=str(scope.app), plan_id=str(plan_id))
+    _defer(PUSH_PLAN, app_id=str(scope.app), plan_id=str(plan_id), say_again=say_again)
 
 
 def defer_push_app(scope: Scope) -> None:
@@ -51,6 +51,6 @@ def defer_look_again(scope: Scope, account_id: str, kind: str, object_id: str, c
     )
 
 
-def _defer(name: str, **arguments: str) -> None:
+def _defer(name: str, **arguments: str | bool) -> None:
     require_change()
     app.configure_task(name, queue=QUEUE).defer(**arguments)

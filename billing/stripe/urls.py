@@ -25,5 +25,6 @@ PAGES = [
     path("webhooks/stripe/<uuid:endpoint_id>", views.stripe_inbox, name="stripe-inbox"),
     path("connect/stripe/callback", views.connect_callback, name="stripe-callback"),
     path("connect/stripe/<str:app_id>", views.connect_start, name="stripe-connect"),
+    path("connect/stripe/<str:app_id>/repair", views.repair, name="stripe-repair"),
     path("connect/stripe/<str:app_id>/disconnect", views.connect_end, name="stripe-disconnect"),
 ]

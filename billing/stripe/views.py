@@ -21,11 +21,13 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.lookups import known_app
 from accounts.models import User
 from accounts.services.members import member_scope
-from billing.stripe import connect, gateway, inbox
+from billing.stripe import connect, drift, gateway, inbox
+from billing.stripe.errors import StripeNotConnected
 from stackbe.kernel import http, ids
 from stackbe.kernel.api import plain_error
 from stackbe.kernel.errors import ApiError, NotFound, ServiceUnavailable
 from stackbe.kernel.scope import Role
+from stackbe.kernel.transactions import change
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
@@ -104,6 +106,21 @@ def connect_end(request: HttpRequest, app_id: str) -> HttpResponse:
     """Disconnect an app from its Stripe account."""
     if connect.disconnect(_member(request, app_id)):
         messages.success(request, "Stripe is disconnected. Running subscriptions go on at Stripe, unseen by us.")
+    return HttpResponseRedirect(page_of(app_id))
+
+
+@require_POST
+@login_required
+def repair(request: HttpRequest, app_id: str) -> HttpResponse:
+    """Queue what brings an app's rows and its Stripe account back in step."""
+    scope = _member(request, app_id)
+    try:
+        with change(scope):
+            found = drift.repair(scope)
+    except StripeNotConnected as refused:
+        messages.error(request, str(refused))
+    else:
+        messages.success(request, f"{found} differences are being removed. Look again in a moment.")
     return HttpResponseRedirect(page_of(app_id))
 
 

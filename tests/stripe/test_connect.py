@@ -14,6 +14,7 @@ from accounts.models import Membership, User
 from accounts.services.apps import create_app
 from accounts.services.tenants import open_tenant
 from billing.models import StripeConnection
+from billing.services.plans import create_plan
 from billing.stripe.connect import (
     AccountTaken,
     WrongMode,
@@ -23,8 +24,10 @@ from billing.stripe.connect import (
     health_in_words,
 )
 from billing.stripe.errors import StripeUnavailable
+from billing.stripe.sync import sync_object
 from stackbe.kernel.scope import Scope, system_scope
 from stackbe.kernel.transactions import change, reading
+from tests.queue import run_jobs
 from tests.stripe.sandbox import _Stay
 
 
@@ -221,3 +224,22 @@ def _user(developer: Developer) -> Any:
 
 
     return User.objects.get(pk=developer.membership.user_id)
+
+
+def test_differences_are_shown_on_the_page_and_removed_by_its_button(developer: Developer, stripe: Any):
+    account = connect_sandbox_account(developer.scope)
+    with change(developer.scope):
+        create_plan(developer.scope, name="Pro", price_cents=500, currency="usd", interval="month")
+    run_jobs()
+    price = stripe.get("/v1/prices", account.account_id)["data"][0]["id"]
+    sync_object(developer.scope, account.account_id, "price", price, cause="test")
+    stripe.call("POST", f"/v1/prices/{price}", {"active": "false"}, account=account.account_id)
+    sync_object(developer.scope, account.account_id, "price", price, cause="test")
+
+    page = developer.browser.get(f"/dashboard/{developer.app}/stripe")
+    answer = developer.browser.post(f"/connect/stripe/{developer.app}/repair", follow=False)
+    run_jobs()
+
+    assert "active is True here and False at Stripe" in page.content.decode()
+    assert answer.status_code == 302
+    assert stripe.get(f"/v1/prices/{price}", account.account_id)["active"] is True
