@@ -45,3 +45,15 @@ def purge_expired(timestamp: int) -> None:
             RefreshToken.objects.across_apps(scope).filter(expires_at__lt=moment).delete()
             CustomerSession.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_SESSIONS).delete()
             SigningKey.objects.across_apps(scope).filter(retired_at__lt=moment - KEEP_EXPIRED).delete()
+
+
+@periodic("accounts.rotate_signing_keys", "23 3 * * *")
+def rotate_signing_keys(timestamp: int) -> None:
+    """Replace signing keys that have served for 90 days; the old one verifies until its last token ends."""
+    old = wall_clock() - SIGNING_KEY_LIVES
+    for tenant_id in every_tenant():
+        scope = system_scope(tenant_id, actor_name="key rotation")
+        with change(scope):
+            due = SigningKey.objects.across_apps(scope).filter(retired_at__isnull=True, created_at__lt=old)
+            for app_id in list(due.values_list("app_id", flat=True)):
+                rotate_signing_key(system_scope(tenant_id, app_id, actor_name="key rotation"))
