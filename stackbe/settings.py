@@ -336,6 +336,30 @@ if PRODUCTION and ALLOW_LOCAL_WEBHOOKS:
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", default=f"mailto:security@{_host}")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
+UNFOLD = {
+    "SITE_TITLE": "StackBE staff console",
+    "SITE_HEADER": "Staff console",
+    "SITE_SUBHEADER": "Every look is on record",
+    "SITE_SYMBOL": "shield_person",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/favicon.ico"}],
+    "COLORS": {
+        "primary": {
+            "50": "#eef8fa",
+            "100": "#d7eef3",
+            "200": "#b3dde6",
+            "300": "#80c3d2",
+            "400": "#469fb4",
+            "500": "#2a8399",
+            "600": "#0a6577",
+            "700": "#0d5563",
+            "800": "#114753",
+            "900": "#133c46",
+            "950": "#06262e",
+        }
+    },
+}
 CONSOLE_PATH = env.str("CONSOLE_PATH", default="staff")
 
 # Logs: JSON lines on standard error.

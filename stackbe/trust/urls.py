@@ -19,6 +19,7 @@ PAGES: list[URLPattern] = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path(".well-known/security.txt", views.security_txt, name="security-txt"),
+    path("favicon.ico", views.favicon, name="favicon"),
     path("metrics", views.metrics, name="metrics"),
     path("docs", views.guide, name="docs"),
     path("docs/api", views.api_reference, name="api-reference"),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.urls import get_resolver
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
@@ -107,6 +108,12 @@ def guide(request: HttpRequest, name: str = "") -> HttpResponse:
         "following": pages[place + 1] if place + 1 < len(pages) else None,
     }
     return render(request, "docs/page.html", context)
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Lead browsers that look for an icon of their own accord to ours."""
+    return redirect(static("icons/mark.svg"))
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
