@@ -1,0 +1,75 @@
+"""The usual way: DRF, a table of keys, and the ORM queries that the models suggest."""
+
+import hashlib
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from rest_framework.permissions import BasePermission
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from bench.peers.models import Counter, Event, Grant, Key, Subscription
+
+
+class HasKey(BasePermission):
+    def has_permission(self, request, view):
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        text = header.removeprefix("Bearer ")
+        key = Key.objects.select_related("company").filter(prefix=text[:8], revoked=False).first()
+        if key is None or (key.expires_at is not None and key.expires_at < timezone.now()):
+            return False
+        if not constant_time_compare(bytes(key.digest).hex(), hashlib.sha256(text.encode()).hexdigest()):
+            return False
+        request.company = key.company
+        return True
+
+
+def subscription_of(company, reference):
+    found = Subscription.objects.select_related("customer", "plan")
+    return found.filter(customer__company=company, customer__reference=reference, status="active").first()
+
+
+def grant_of(subscription, name):
+    return Grant.objects.select_related("feature").filter(plan=subscription.plan, feature__name=name).first()
+
+
+class Check(APIView):
+    permission_classes = (HasKey,)
+
+    def get(self, request, feature):
+        subscription = subscription_of(request.company, request.query_params["customerId"])
+        grant = subscription and grant_of(subscription, feature)
+        if grant is None:
+            return Response({"hasAccess": False}, status=404)
+        return Response({"hasAccess": True, "value": grant.limit})
+
+
+class Track(APIView):
+    permission_classes = (HasKey,)
+
+    def post(self, request):
+        asked = request.data
+        quantity = asked.get("quantity", 1)
+        with transaction.atomic():
+            subscription = subscription_of(request.company, asked["customerId"])
+            grant = subscription and grant_of(subscription, asked["metric"])
+            if grant is None:
+                return Response({"success": False}, status=404)
+            whose = {"customer": subscription.customer, "feature": grant.feature}
+            try:
+                with transaction.atomic():
+                    Event.objects.create(**whose, key=asked["idempotencyKey"], quantity=quantity)
+            except IntegrityError:
+                return Response({"success": True, "duplicate": True})
+            where = {**whose, "period_start": subscription.period_start}
+            Counter.objects.get_or_create(**where)
+            rows = Counter.objects.filter(**where)
+            if grant.limit is not None:
+                rows = rows.filter(used__lte=grant.limit - quantity)
+            if not rows.update(used=F("used") + quantity):
+                transaction.set_rollback(True)
+                return Response({"success": False}, status=409)
+            used = Counter.objects.filter(**where).values_list("used", flat=True).get()
+        return Response({"success": True, "currentUsage": used})

@@ -1,0 +1,73 @@
+"""The tables that somebody would write in an afternoon."""
+
+from django.db import models
+
+
+class Company(models.Model):
+    name = models.CharField(max_length=80)
+
+
+class Key(models.Model):
+    company = models.ForeignKey(Company, models.CASCADE)
+    prefix = models.CharField(max_length=8, unique=True)
+    digest = models.BinaryField(unique=True)
+    revoked = models.BooleanField(default=False)
+    expires_at = models.DateTimeField(null=True)
+
+
+class Plan(models.Model):
+    company = models.ForeignKey(Company, models.CASCADE)
+    slug = models.CharField(max_length=40)
+
+
+class Feature(models.Model):
+    company = models.ForeignKey(Company, models.CASCADE)
+    name = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["company", "name"], name="peer_feature"),)
+
+
+class Grant(models.Model):
+    plan = models.ForeignKey(Plan, models.CASCADE)
+    feature = models.ForeignKey(Feature, models.CASCADE)
+    limit = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["plan", "feature"], name="peer_grant"),)
+
+
+class Customer(models.Model):
+    company = models.ForeignKey(Company, models.CASCADE)
+    reference = models.CharField(max_length=60)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["company", "reference"], name="peer_customer"),)
+
+
+class Subscription(models.Model):
+    customer = models.ForeignKey(Customer, models.CASCADE)
+    plan = models.ForeignKey(Plan, models.CASCADE)
+    status = models.CharField(max_length=12)
+    period_start = models.DateTimeField()
+
+
+class Counter(models.Model):
+    customer = models.ForeignKey(Customer, models.CASCADE)
+    feature = models.ForeignKey(Feature, models.CASCADE)
+    period_start = models.DateTimeField()
+    used = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["customer", "feature", "period_start"], name="peer_counter"),)
+
+
+class Event(models.Model):
+    customer = models.ForeignKey(Customer, models.CASCADE)
+    feature = models.ForeignKey(Feature, models.CASCADE)
+    key = models.CharField(max_length=255)
+    quantity = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["customer", "feature", "key"], name="peer_event"),)
