@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from accounts.services.customers import find_customer
 from billing.serializers.subscriptions import CurrentQuery, SubscriptionOutput
 from billing.services.subscriptions import current_subscription, find_subscription
-from billing.stripe import checkout, endings
+from billing.stripe import checkout, endings, portal
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.serializers import Boolean, Email, Input, Integer, Metadata, Output, Text, Url
 from stackbe.kernel.transactions import reading
@@ -80,6 +80,29 @@ class CheckoutSession(ApiView):
         """Start a checkout."""
         made = checkout.open_checkout(self.scope, self.parse(), self.claim.id if self.claim else None)
         return self.reply(made)
+
+
+class PortalInput(Input):
+    """Whose portal, and where its way back leads."""
+
+    customer_id = Text(max_length=40)
+    return_url = Url()
+
+
+class PortalOutput(Output):
+    """Send the customer's browser to `url`; it is theirs for a few minutes."""
+
+    url = serializers.CharField()
+
+
+class PortalSession(ApiView):
+    """Stripe's customer portal on the tenant's own account."""
+
+    @operation(input=PortalInput, output=PortalOutput, network=True, extra_statuses=(503,))
+    def post(self, request: Request) -> Response:
+        """Open the portal for a customer."""
+        claim_id = self.claim.id if self.claim else None
+        return self.reply(portal.open_portal(self.scope, claim_id=claim_id, **self.parse()))
 
 
 class CurrentSubscription(ApiView):

@@ -27,13 +27,15 @@ from billing.stripe.errors import (
     CheckoutReplaced,
     PlanNotForSale,
     StripeNotConnected,
+    StripeObjectGone,
     StripeRefused,
     StripeUnavailable,
 )
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
-from billing.stripe.sync import sync_object
-from billing.stripe.translate import mark
+from billing.stripe.lease import LeaseLost
+from billing.stripe.sync import sync_until_done
+from billing.stripe.translate import mark, moment
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import NotFound, ValidationFailed
@@ -44,7 +46,8 @@ from stackbe.kernel.transactions import change, reading, require_change
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
-PAGE_LIVES = timedelta(hours=23)
+# How long Stripe keeps a page open unless told otherwise; what it says replaces this.
+PAGE_LIVES = timedelta(hours=24)
 RETURN_SECONDS = 2.0
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 STANDING = (Checkout.Status.CREATING, Checkout.Status.OPEN)
@@ -82,10 +85,8 @@ def open_checkout(scope: Scope, asked: dict[str, Any], claim_id: UUID | None = N
         made = perform(
             scope, opening.intent, lambda: opening.account.create("checkout.session", params, intent=opening.intent)
         )
-    except StripeRefused:
-        with change(scope):
-            rows = Checkout.objects.within(scope).filter(pk=opening.checkout_id, status=Checkout.Status.CREATING)
-            rows.update(status=Checkout.Status.FAILED)
+    except StripeRefused as refused:
+        _record_refusal(scope, opening, refused)
         raise
     if not _record(scope, opening, made):
         _expire(scope, opening.account, made["id"])
@@ -103,15 +104,15 @@ def settle_open_checkouts(scope: Scope, customer_id: UUID) -> None:
         rows = Checkout.objects.within(scope).filter(customer_id=customer_id, status=Checkout.Status.OPEN)
         found = list(rows.exclude(stripe_session_id="").values_list("account_id", "stripe_session_id"))
     for account_id, session_id in found:
-        with suppress(StripeUnavailable, StripeRefused, StripeNotConnected):
-            sync_object(
+        with suppress(StripeUnavailable, StripeRefused, StripeNotConnected, LeaseLost):
+            sync_until_done(
                 scope, account_id, "checkout.session", session_id,
                 cause=f"stripe:{session_id}", patience_seconds=RETURN_SECONDS / 2,
             )  # fmt: skip
 
 
 def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Opening:
-    _check_urls(scope, asked)
+    check_way_back(scope, {"successUrl": asked["success_url"], "cancelUrl": asked["cancel_url"]})
     customer = _customer(scope, asked)
     Customer.objects.within(scope).locked().get(pk=customer.pk)  # Two checkouts of one customer take turns here.
     plan, version, price = _offer(scope, asked["plan_id"])
@@ -146,11 +147,14 @@ def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Openi
     return Opening(checkout.pk, account, customer.pk, plan.pk, price.pk, intent, older)
 
 
-def _check_urls(scope: Scope, asked: dict[str, Any]) -> None:
-    """Refuse a way back over plain http, except to a developer's own machine from a test app."""
+def check_way_back(scope: Scope, urls: dict[str, str]) -> None:
+    """Refuse a way back over plain http, except to a developer's own machine from a test app.
+
+    `urls` holds them by the name under which the caller gave them.
+    """
     wrong = {}
-    for name, spoken in (("success_url", "successUrl"), ("cancel_url", "cancelUrl")):
-        parts = urlsplit(asked[name])
+    for spoken, url in urls.items():
+        parts = urlsplit(url)
         local = parts.hostname in LOOPBACK and scope.environment == "test"
         if parts.scheme != "https" and not local:
             wrong[spoken] = ["Must be https. Test apps may also use http on localhost."]
@@ -250,7 +254,7 @@ def _expire(scope: Scope, account: ConnectedAccount, session_id: str) -> None:
         )  # fmt: skip
     except StripeRefused:
         paid = account.fetch("checkout.session", session_id).get("status") == "complete"
-        sync_object(scope, account.id, "checkout.session", session_id, cause=f"stripe:{session_id}")
+        sync_until_done(scope, account.id, "checkout.session", session_id, cause=f"stripe:{session_id}")
         if paid:
             raise AlreadySubscribed from None
         return
@@ -318,7 +322,6 @@ def _session_params(scope: Scope, opening: Opening, price: Price, stripe_custome
         "line_items": [{"price": price.stripe_price_id, "quantity": checkout.quantity}],
         "success_url": checkout.success_url,
         "cancel_url": checkout.cancel_url,
-        "expires_at": int(checkout.expires_at.timestamp()),
         "metadata": marks,
     }
     if checkout.coupon_code:
@@ -344,14 +347,30 @@ def _discount(account: ConnectedAccount, code: str) -> Json:
         raise ValidationFailed(fields={"couponCode": ["No such coupon."]}) from None
 
 
+def _record_refusal(scope: Scope, opening: Opening, refused: StripeRefused) -> None:
+    """Record that there will be no page; forget a customer or price that somebody deleted at Stripe.
+
+    The next request then makes it anew.
+    """
+    with change(scope):
+        rows = Checkout.objects.within(scope).filter(pk=opening.checkout_id, status=Checkout.Status.CREATING)
+        rows.update(status=Checkout.Status.FAILED)
+        if isinstance(refused, StripeObjectGone) and refused.param == "customer":
+            links = StripeCustomer.objects.within(scope).filter(account_id=opening.account.id)
+            links.filter(customer_id=opening.customer_id).delete()
+        elif isinstance(refused, StripeObjectGone) and refused.param.startswith("line_items"):
+            Price.objects.within(scope).filter(pk=opening.price_id).update(stripe_price_id="", stripe_account="")
+
+
 def _record(scope: Scope, opening: Opening, made: Json) -> bool:
     """Record the page that Stripe made; say False when another checkout took this one's place meanwhile."""
     with change(scope):
         settle(scope, opening.intent, made["id"])
         checkout = Checkout.objects.within(scope).locked().get(pk=opening.checkout_id)
         checkout.stripe_session_id = made["id"]
+        checkout.expires_at = moment(made.get("expires_at")) or checkout.expires_at
         stands = checkout.status in STANDING
         if stands:
             checkout.status = Checkout.Status.OPEN
-        checkout.save(update_fields=["stripe_session_id", "status"])
+        checkout.save(update_fields=["stripe_session_id", "status", "expires_at"])
     return stands

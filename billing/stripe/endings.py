@@ -7,7 +7,7 @@ know (free plans) take their step at once.
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -23,7 +23,8 @@ from billing.services.subscriptions import (
 from billing.stripe.errors import AccountLost, StripeObjectGone, StripeUnavailable
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
-from billing.stripe.sync import WAIT_SECONDS, WAITS, sync_object
+from billing.stripe.lease import LeaseLost
+from billing.stripe.sync import sync_until_done
 from stackbe.kernel.audit import audit
 from stackbe.kernel.transactions import change
 
@@ -121,10 +122,5 @@ def _carry_out(scope: Scope, wish: Wish) -> None:
     perform(scope, wish.intent, wish.ask)
     with change(scope):
         settle(scope, wish.intent, wish.stripe_id)
-    for _ in range(WAITS):
-        try:
-            if sync_object(scope, wish.account.id, "subscription", wish.stripe_id, cause=scope.actor):
-                return
-        except StripeUnavailable:
-            return
-        time.sleep(WAIT_SECONDS)
+    with suppress(StripeUnavailable, LeaseLost):
+        sync_until_done(scope, wish.account.id, "subscription", wish.stripe_id, cause=scope.actor)

@@ -53,13 +53,10 @@ class AccountLost(StripeNotConnected):
     message = "Stripe no longer lets this app use its account. Connect the account again in the dashboard."
 
 
-class ActiveSubscription(Conflict):
-    """A second active subscription would charge the customer twice."""
+class NeverBought(Conflict):
+    """Stripe knows nobody whom it could show a portal."""
 
-    message = (
-        "This customer already has a subscription that is not canceled. Change that one with"
-        " PATCH /v1/subscriptions/:id instead of starting another checkout."
-    )
+    message = "This customer has not been to a checkout yet, so Stripe has no portal for them."
 
 
 class CheckoutReplaced(Conflict):

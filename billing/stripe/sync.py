@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 log = logging.getLogger("stackbe.stripe")
-# How long, and how often, one waits for somebody else to record a subscription.
+# How long, and how often, one waits for somebody else to record an object.
 WAITS, WAIT_SECONDS = 20, 0.05
 
 
@@ -62,7 +62,9 @@ def sync_object(
             began = wall_clock()
             body = _fetch(account, kind, object_id)
             if body is not None and (subscription_id := _subscription_of(kind, body)):
-                _sync_first(scope, account, subscription_id, cause)
+                sync_until_done(
+                    scope, account_id, "subscription", subscription_id, cause=cause, patience_seconds=patience_seconds
+                )
             with change(scope):
                 lease.check()
                 ours = body is None or RECORD[kind](scope, account_id, body, cause, began)
@@ -74,6 +76,20 @@ def sync_object(
         lease.give_up()
         raise
     return True
+
+
+def sync_until_done(
+    scope: Scope, account_id: str, kind: str, object_id: str, *, cause: str, patience_seconds: float | None = None
+) -> None:
+    """Do the same for who goes on from the result: waits a moment for somebody else who is at it.
+
+    Raises `LeaseLost` when that takes longer than a second.
+    """
+    for _ in range(WAITS):
+        if sync_object(scope, account_id, kind, object_id, cause=cause, patience_seconds=patience_seconds):
+            return
+        time.sleep(WAIT_SECONDS)
+    raise LeaseLost(object_id)
 
 
 def _mirror(account: ConnectedAccount, kind: str, body: Json | None, object_id: str) -> None:
@@ -164,17 +180,6 @@ def _subscription_of(kind: str, body: Json) -> str:
     if kind == "checkout.session":
         return reference(body.get("subscription"))
     return translate.subscription_of_invoice(body) if kind == "invoice" else ""
-
-
-def _sync_first(scope: Scope, account: ConnectedAccount, subscription_id: str, cause: str) -> None:
-    """Record a subscription that something else hangs on, or wait a moment for who is at it."""
-    for _ in range(WAITS):
-        if sync_object(
-            scope, account.id, "subscription", subscription_id, cause=cause, patience_seconds=account.patience_seconds
-        ):
-            return
-        time.sleep(WAIT_SECONDS)
-    raise LeaseLost(subscription_id)
 
 
 def _record_checkout(scope: Scope, account_id: str, body: Json, cause: str, began: datetime) -> bool:

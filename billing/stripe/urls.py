@@ -9,6 +9,7 @@ from stackbe.kernel.routes import may, route
 
 ROUTES = [
     route("checkout/session", api_views.CheckoutSession, "checkout-session", POST=may("checkout:write")),
+    route("portal/session", api_views.PortalSession, "portal-session", POST=may("subscriptions:write")),
     route(
         "subscriptions/current", api_views.CurrentSubscription, "subscription-current", GET=may("subscriptions:read")
     ),

@@ -295,3 +295,15 @@ def test_racers_without_a_key_leave_one_page_open(committed_shop: Any):
         assert rows.filter(status=Checkout.Status.OPEN).count() == 1
         assert not StripeIntent.objects.within(shop.company.scope).filter(state="pending").exists()
     assert connection.vendor == "postgresql"
+
+
+def test_what_was_deleted_at_stripe_is_made_anew(shop: Any):
+    shop.checkout()
+    customer = shop.sandbox.get("/v1/customers", shop.account_id)["data"][0]["id"]
+    shop.sandbox.call("DELETE", f"/v1/customers/{customer}", account=shop.account_id)
+
+    refused = shop.api.post("/checkout/session", shop.order())
+    again = shop.api.post("/checkout/session", shop.order())
+
+    assert (refused.status_code, refused.json()["code"]) == (400, "STRIPE_REFUSED")
+    assert again.status_code == 201

@@ -1,0 +1,50 @@
+"""POST /v1/portal/session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.cast import Api, Company
+
+BACK = "https://shop.example/account"
+
+
+def test_the_portal_is_a_page_at_stripe_for_that_customer(shop: Any):
+    shop.subscribe()
+
+    answer = shop.api.post("/portal/session", {"customerId": shop.customer(), "returnUrl": BACK})
+
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"url"}
+    assert answer.json()["url"].startswith(shop.sandbox.url)
+
+
+def test_who_cancels_in_the_portal_is_followed(shop: Any):
+    shop.subscribe()
+    url = shop.api.post("/portal/session", {"customerId": shop.customer(), "returnUrl": BACK}).json()["url"]
+    stripe_id = shop.sandbox.get("/v1/subscriptions", shop.account_id)["data"][0]["id"]
+
+    shop.sandbox.press(url, f"cancel:{stripe_id}")
+    shop.deliver()
+
+    assert shop.current().json()["cancelAtPeriodEnd"] is True
+
+
+def test_who_never_bought_has_no_portal(shop: Any):
+    customer = shop.api.post("/customers", {"email": "eve@example.com"}).json()["id"]
+
+    answer = shop.api.post("/portal/session", {"customerId": customer, "returnUrl": BACK})
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
+
+
+def test_wrong_requests_and_rivals_get_nowhere(shop: Any, globex_api: Api, acme: Company, settings: Any):
+    shop.subscribe()
+    body = {"customerId": shop.customer(), "returnUrl": BACK}
+
+    assert globex_api.post("/portal/session", body).status_code == 404
+    assert Api(None).post("/portal/session", body).status_code == 401
+    assert acme.api("subscriptions:read").post("/portal/session", body).status_code == 403
+    assert shop.api.post("/portal/session", body | {"returnUrl": "http://x.example"}).status_code == 400
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    assert shop.api.post("/portal/session", body).json()["code"] == "STRIPE_UNAVAILABLE"
