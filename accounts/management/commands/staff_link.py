@@ -15,8 +15,6 @@ from django.core.validators import validate_email
 from accounts.models import User
 from accounts.services.developers import staff_link
 
-CONSOLE = "/staff/"
-
 
 class Command(BaseCommand):
     help = "Print a one-time link that gives a role in the staff console to whoever opens it. Good for 15 minutes."
@@ -34,7 +32,7 @@ class Command(BaseCommand):
             validate_email(options["email"])
         except ValidationError:
             raise CommandError("--email is not an e-mail address.") from None
-        url = staff_link(options["email"], User.StaffRole(options["role"]), next_path=CONSOLE)
+        url = staff_link(options["email"], User.StaffRole(options["role"]), next_path=f"/{settings.CONSOLE_PATH}/")
         if options["json"]:
             url = json.dumps({"url": url, "email": options["email"], "role": options["role"]})
         self.stdout.write(url)
