@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -41,6 +42,16 @@ class CustomerReference(serializers.Field[Any, Any, Any, Any]):
         form = CustomerObject(data=data)
         form.is_valid(raise_exception=True)
         return dict(form.validated_data)
+
+
+class CustomerReferenceSchema(OpenApiSerializerFieldExtension):
+    """How the API's document describes it."""
+
+    target_class = CustomerReference
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        """Return the schema."""
+        return {"oneOf": [{"type": "string"}, {"type": "object", "additionalProperties": True}]}
 
 
 class CheckoutInput(Input):

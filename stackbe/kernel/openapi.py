@@ -229,3 +229,13 @@ class MetadataSchema(OpenApiSerializerFieldExtension):
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         """Return the schema."""
         return {"type": "object", "additionalProperties": True}
+
+
+class QueryBooleanSchema(OpenApiSerializerFieldExtension):
+    """`true` or `false` in a query string."""
+
+    target_class = "stackbe.kernel.serializers.QueryBoolean"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        """Return the schema."""
+        return {"type": "string", "enum": ["true", "false"]}
