@@ -10,6 +10,7 @@ from rest_framework import serializers
 from accounts.serializers import Name
 from billing.events import plan_as_event
 from billing.models import Feature, Plan, Price
+from billing.services.features import KEY
 from stackbe.kernel.serializers import (
     Boolean,
     Input,
@@ -50,7 +51,7 @@ class Key(Text):
     def to_internal_value(self, data: Any) -> str:
         """Return the key."""
         text = super().to_internal_value(data)
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:\-]*", text):
+        if not KEY.fullmatch(text):
             raise serializers.ValidationError("Must be letters, digits and _ . : - without spaces.")
         return text
 

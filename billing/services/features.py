@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
@@ -14,6 +15,7 @@ from stackbe.kernel import ids
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ValidationFailed
+from stackbe.kernel.serializers import BIGGEST
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import require_change
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 LIST_LENGTH = 100
 STRING_LENGTH = 255
 NAMED = 20
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:\-]{0,63}")
 
 
 def live_features(scope: Scope) -> ScopedQuerySet[Feature]:
@@ -35,7 +38,7 @@ def live_features(scope: Scope) -> ScopedQuerySet[Feature]:
 
 def find_feature(scope: Scope, key: str) -> Feature:
     """Return the feature of that key, or of that id; raise `FeatureNotFound`."""
-    found = live_features(scope).filter(key=key).first()
+    found = live_features(scope).filter(key=key).first() if KEY.fullmatch(key) else None
     if found is not None:
         return found
     try:
@@ -134,7 +137,7 @@ def unfit(type: str, value: Any) -> str | None:  # noqa: A002  # likewise
 
     null stands for "without limit" where a number is wanted.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= BIGGEST
     items = value if isinstance(value, list) else []
     fits = {
         Feature.Type.BOOLEAN: isinstance(value, bool),
@@ -147,10 +150,10 @@ def unfit(type: str, value: Any) -> str | None:  # noqa: A002  # likewise
     }
     sentences = {
         Feature.Type.BOOLEAN: "Must be true or false.",
-        Feature.Type.NUMBER: "Must be a number, or null for no limit.",
+        Feature.Type.NUMBER: "Must be a number within ±(2^53 - 1), or null for no limit.",
         Feature.Type.STRING: f"Must be a string of at most {STRING_LENGTH} characters.",
         Feature.Type.LIST: f"Must be a list of at most {LIST_LENGTH} strings.",
-        Feature.Type.METERED: "Must be a whole number from 0, or null for no limit.",
+        Feature.Type.METERED: "Must be a whole number from 0 to 2^53 - 1, or null for no limit.",
     }
     return None if fits[Feature.Type(type)] else sentences[Feature.Type(type)]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from billing.errors import FeatureNotFound
 from billing.models import EntitlementOverride
 from billing.services import access
-from billing.services.features import find_feature, unfit
+from billing.services.features import KEY, find_feature, unfit
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ValidationFailed
@@ -61,7 +61,7 @@ def withdraw_override(scope: Scope, customer: Customer, feature_key: str) -> Non
     """Take a grant back: the plan's value counts again. Raises `FeatureNotFound` where there is none."""
     require_change()
     rows = EntitlementOverride.objects.within(scope).filter(customer=customer, feature=feature_key)
-    if not rows.delete()[0]:
+    if not KEY.fullmatch(feature_key) or not rows.delete()[0]:
         raise FeatureNotFound("This customer has no override of that feature.")
     audit(
         scope,

@@ -87,6 +87,15 @@ def test_a_rival_finds_nothing(acme_api, globex_api, features):
         assert globex_api.delete(f"/features/{name}").status_code == 404
 
 
+@pytest.mark.parametrize("name", ["%00", "x" * 500, "a%20b", "feat_" + "z" * 26, "%F0%9F%99%82"])
+def test_what_cannot_be_a_key_is_not_found(acme_api, customer, name):
+    override = f"/customers/{customer['id']}/entitlement-overrides/{name}"
+
+    for path in (f"/features/{name}", override):
+        assert acme_api.delete(path).status_code == 404
+    assert acme_api.put(override, {"value": True, "reason": "x"}).status_code == 404
+
+
 def test_who_may(acme):
     assert Api(None).get("/features").status_code == 401
     assert acme.api("plans:read").post("/features", SSO).json()["code"] == "INSUFFICIENT_SCOPE"

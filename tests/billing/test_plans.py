@@ -176,6 +176,8 @@ def test_a_typo_in_an_entitlement_names_the_keys_there_are(acme_api, features):
         {"sso": 1},
         {"projects": "5"},
         {"projects": True},
+        {"projects": 1e308},
+        {"calls": 2**53},
         {"support": 5},
         {"regions": "eu"},
         {"regions": [1]},
