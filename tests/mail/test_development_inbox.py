@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 
+from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.ids import new_id
+from stackbe.kernel.scope import platform_scope
 from stackbe.mail.inbox import DevelopmentInbox
+from stackbe.mail.models import InboxMessage
 from stackbe.mail.sending import Message, send
+from stackbe.mail.subjects import erase
+from stackbe.mail.tasks import purge_inbox
+from tests.queue import run_periodic
 
 
 def caught(to="ada@example.com", subject="Hello"):
@@ -99,3 +108,25 @@ def test_a_mail_to_several_is_kept_for_each(client):
     assert DevelopmentInbox().send_messages([mail]) == 1
 
     assert len(client.get("/dev/inbox?format=json", headers={"Host": "localhost:8000"}).json()) == 2
+
+
+def test_caught_mail_goes_after_a_week(client):
+    caught(subject="old")
+    InboxMessage.unscoped.update(sent_at=wall_clock() - timedelta(days=8))
+    caught(subject="new")
+
+    run_periodic(purge_inbox.name)
+
+    shown = client.get("/dev/inbox?format=json", headers={"Host": "localhost:8000"}).json()
+    assert [mail["subject"] for mail in shown] == ["new"]
+
+
+def test_caught_mail_goes_with_the_person_it_is_about(client):
+    person = new_id()
+    send(Message(to="ada@example.com", subject="s", text="t", html="h", subject_id=person))
+    caught(to="bob@example.com")
+
+    assert erase(platform_scope(), person) == 1
+    assert [mail["to"] for mail in client.get("/dev/inbox?format=json", headers={"Host": "localhost:8000"}).json()] == [
+        "bob@example.com"
+    ]
