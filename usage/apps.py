@@ -10,7 +10,6 @@ class UsageConfig(AppConfig):
 
     name = "usage"
 
-
     def ready(self) -> None:
         """Account for what is held on people."""
         import_module("usage.subjects")

@@ -52,9 +52,9 @@ def decide(granted: Granted, feature: str) -> Decision:
         value = override["value"]
         return Decision(opens(value), value, "override", None if opens(value) else NOT_IN_PLAN)
     if granted.answered_by is None:
-        return Decision(False, None, None, NO_SUBSCRIPTION)  # noqa: FBT003  # has_access
+        return Decision(False, None, None, NO_SUBSCRIPTION)  # has_access
     if feature not in granted.values:
-        return Decision(False, None, granted.source, NOT_IN_PLAN)  # noqa: FBT003  # has_access
+        return Decision(False, None, granted.source, NOT_IN_PLAN)  # has_access
     value = granted.values[feature]
     return Decision(opens(value), value, granted.source, None if opens(value) else NOT_IN_PLAN)
 

@@ -27,6 +27,7 @@ from apikeys.text import KeyText, read
 from stackbe.kernel import ids
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.limits import Allowance
+from stackbe.kernel.serializers import holds_card_number
 from usage.decisions import Granted
 
 if TYPE_CHECKING:
@@ -100,9 +101,7 @@ def check(proof: Proof, customer_id: UUID, features: list[str]) -> Checked | Non
     """Ask the database once; None where the ordinary way must answer."""
     moment = wall_clock()
     with connection.cursor() as cursor:
-        cursor.execute(
-            CHECK, [proof.text.lookup, proof.digest, proof.wanted_app, customer_id, features, moment]
-        )
+        cursor.execute(CHECK, [proof.text.lookup, proof.digest, proof.wanted_app, customer_id, features, moment])
         row = cursor.fetchone()
     if row[0] not in {"ok", "limited"}:
         _forget(proof, row[0])
@@ -121,15 +120,18 @@ def check(proof: Proof, customer_id: UUID, features: list[str]) -> Checked | Non
 def authorise(proof: Proof) -> Authorised | None:
     """Prove and count a key; None where the ordinary way must answer."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            AUTHORISE, [proof.text.lookup, proof.digest, proof.wanted_app, wall_clock()]
-        )
+        cursor.execute(AUTHORISE, [proof.text.lookup, proof.digest, proof.wanted_app, wall_clock()])
         row = cursor.fetchone()
     if row[0] not in {"ok", "limited"}:
         _forget(proof, row[0])
         return None
     allowance = Allowance(row[0] == "ok", row[5], row[6], row[7] / 1000, MINUTE)
     return Authorised(row[1], row[2], row[3], row[4], allowance)
+
+
+def plain_name(text: Any) -> bool:
+    """Say whether a feature or metric needs no closer look."""
+    return isinstance(text, str) and bool(FEATURE.fullmatch(text)) and not holds_card_number(text)
 
 
 def _pepper(text: KeyText) -> bytes | None:
@@ -161,9 +163,7 @@ def headers_of(allowance: Allowance) -> dict[str, str]:
 
 def moment_in(authorised: Authorised, moment: datetime) -> datetime:
     """Return the app's time at a real moment."""
-    return moment.fromtimestamp(
-        moment.timestamp() + authorised.clock_offset_ms / 1000, tz=moment.tzinfo
-    )
+    return moment.fromtimestamp(moment.timestamp() + authorised.clock_offset_ms / 1000, tz=moment.tzinfo)
 
 
 def decoded_customer(text: Any) -> UUID | None:

@@ -53,9 +53,7 @@ class Counter(AppOwned):
 
     class Meta(AppOwned.Meta):
         constraints = (
-            models.UniqueConstraint(
-                fields=["customer", "metric", "period_start"], name="one_counter_per_period"
-            ),
+            models.UniqueConstraint(fields=["customer", "metric", "period_start"], name="one_counter_per_period"),
             models.CheckConstraint(condition=models.Q(used__gte=0), name="nothing_is_unused"),
         )
 

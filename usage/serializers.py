@@ -65,7 +65,7 @@ class TrackInput(Input):
 class BatchInput(Input):
     """Up to 1,000 events."""
 
-    events = TrackInput(many=True, allow_empty=False, max_length=MOST_EVENTS)
+    events = TrackInput(many=True, allow_empty=False, max_length=MOST_EVENTS)  # type: ignore[call-arg]  # the list's
 
 
 class Period(Output):
@@ -164,7 +164,7 @@ class CheckResult(Output):
 
     has_access = serializers.BooleanField()
     value = serializers.JSONField(allow_null=True)
-    source = serializers.CharField(allow_null=True)
+    source = serializers.CharField(allow_null=True)  # type: ignore[assignment]  # DRF takes it off the class
 
 
 class CheckOutput(CheckResult):

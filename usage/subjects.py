@@ -13,7 +13,6 @@ from stackbe.kernel.scope import Scope
 from usage.models import Counter, Crossing
 
 
-
 def export_usage(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
     """Return a person's counts, period by period."""
     rows = Counter.objects.within(scope).filter(customer_id=subject_id).select_related("metric")
@@ -42,6 +41,4 @@ def erase_usage(scope: Scope, subject_id: UUID) -> int:
     return gone
 
 
-subjects.register(
-    "usage", models=("usage.Counter", "usage.Crossing"), export=export_usage, erase=erase_usage
-)
+subjects.register("usage", models=("usage.Counter", "usage.Crossing"), export=export_usage, erase=erase_usage)

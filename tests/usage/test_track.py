@@ -17,7 +17,9 @@ def customer(acme):
     with change(acme.scope) as unit:
         key = unit.keys.secret("blind_index", acme.app_id)
         row = Customer(
-            **owned_by(acme.scope), email="ada@example.com", metadata={},
+            **owned_by(acme.scope),
+            email="ada@example.com",
+            metadata={},
             email_index=email_index(key, "ada@example.com"),
             domain_index=domain_index(key, "ada@example.com"),
         )
@@ -26,8 +28,13 @@ def customer(acme):
         product = Product.unscoped.create(**owned_by(acme.scope), name="Pro", metadata={})
         plan = Plan.unscoped.create(**owned_by(acme.scope), product=product, name="Pro", slug="pro")
         Access.unscoped.create(
-            **owned_by(acme.scope), customer=row, plan_id=plan.id, plan_name="Pro", status="active",
-            source="plan:pro", entitlements={"api_calls": 10, "sso": True},
+            **owned_by(acme.scope),
+            customer=row,
+            plan_id=plan.id,
+            plan_name="Pro",
+            status="active",
+            source="plan:pro",
+            entitlements={"api_calls": 10, "sso": True},
             limits={"api_calls": {"included": 10, "mode": "hard"}},
         )
     return row

@@ -68,7 +68,10 @@ end $$;
 
 TRACK = """
 -- Checks the limit and counts, as one step under the counter's row lock. Outcomes: counted, replayed,
--- limit, overflow, no_metric, no_customer, no_plan. Row-level security applies: it runs as its caller.
+-- limit, overflow, no_metric, no_value, no_customer, no_plan. Row-level security applies: it runs as its caller.
+--
+-- An idempotency key counts in one period alone, and two requests with the same key may fall on both sides of
+-- a period's end, where they lock different counters. Near an end they lock the customer first.
 create function usage_track(p_tenant uuid, p_app uuid, p_customer uuid, p_metric text, p_quantity bigint,
   p_value bytea, p_key bytea, p_at timestamptz, p_now timestamptz,
   out outcome text, out used bigint, out allowed bigint, out mode text, out starts timestamptz,
@@ -84,6 +87,7 @@ begin
   select x.id, x.aggregation, x.resets into m from usage_metric x
   where x.app_id = p_app and x.name = p_metric and x.archived_at is null;
   if not found then outcome := 'no_metric'; return; end if;
+  if m.aggregation = 'unique' and p_value is null then outcome := 'no_value'; return; end if;
   perform from accounts_customer x where x.id = p_customer and x.app_id = p_app and x.deleted_at is null;
   if not found then outcome := 'no_customer'; return; end if;
   select x.limits, x.period_start, x.period_end into a from billing_access x
@@ -99,16 +103,22 @@ begin
   mode := coalesce(a.limits -> p_metric ->> 'mode', 'soft');
   select w.starts, w.ends into starts, ends from usage_window(m.resets, a.period_start, a.period_end, p_at) w;
 
-  insert into usage_counter (id, tenant_id, app_id, customer_id, metric_id, period_start, period_end, used,
-    announced_percent, updated_at)
-  values (gen_random_uuid(), p_tenant, p_app, p_customer, m.id, starts, ends, 0, 0, p_now)
-  on conflict (customer_id, metric_id, period_start) do nothing;
-  select x.id, x.used into c from usage_counter x
-  where x.customer_id = p_customer and x.metric_id = m.id and x.period_start = starts for update;
+  if p_key is not null and (p_at < starts + interval '25 hours' or p_at > ends - interval '25 hours') then
+    perform from accounts_customer x where x.id = p_customer for no key update;
+  end if;
+  for attempt in 1..2 loop
+    select x.id, x.used into c from usage_counter x
+    where x.customer_id = p_customer and x.metric_id = m.id and x.period_start = starts for update;
+    exit when found;
+    insert into usage_counter (id, tenant_id, app_id, customer_id, metric_id, period_start, period_end, used,
+      announced_percent, updated_at)
+    values (gen_random_uuid(), p_tenant, p_app, p_customer, m.id, starts, ends, 0, 0, p_now)
+    on conflict (customer_id, metric_id, period_start) do nothing;
+  end loop;
   was := c.used;
   if p_key is not null then
     perform from usage_record r where r.customer_id = p_customer and r.metric_id = m.id and r.key = p_key
-      and r.period_start <= starts
+      and r.period_start <= coalesce(ends, starts)
       and r.period_start >= starts - coalesce(ends - starts, interval '0') * 1.2 - interval '1 hour';
     if found then outcome := 'replayed'; used := was; return; end if;
   end if;

@@ -27,25 +27,20 @@ begin
   select x.status, x.plan_name, x.source, x.organization_id, x.entitlements, x.overrides,
     x.plan_id is not null and (x.access_from is null or x.access_from <= app_moment)
       and (x.access_until is null or x.access_until > app_moment) as counts
-  into a from billing_access x where x.customer_id = p_customer and x.app_id = k.app_id;
-  if found then
-    customer_found := true;
-    overrides := nullif(a.overrides::text, '{}');
-    status := a.status;
-    if a.counts then
-      answered_by := 'access';
-      plan_name := a.plan_name;
-      source := a.source;
-      organization_id := a.organization_id;
-      granted := (select jsonb_object_agg(f, a.entitlements -> f) from unnest(p_features) f
-        where a.entitlements ? f)::text;
-      return;
-    end if;
-  else
-    perform from accounts_customer c
-    where c.id = p_customer and c.app_id = k.app_id and c.deleted_at is null;
-    customer_found := found;
-    if not found then return; end if;
+  into a from accounts_customer c left join billing_access x on x.customer_id = c.id and x.app_id = c.app_id
+  where c.id = p_customer and c.app_id = k.app_id and c.deleted_at is null;
+  customer_found := found;
+  if not found then return; end if;
+  overrides := nullif(a.overrides::text, '{}');
+  status := a.status;
+  if a.counts then
+    answered_by := 'access';
+    plan_name := a.plan_name;
+    source := a.source;
+    organization_id := a.organization_id;
+    granted := (select jsonb_object_agg(f, a.entitlements -> f) from unnest(p_features) f
+      where a.entitlements ? f)::text;
+    return;
   end if;
   select x.plan_name, x.source, x.entitlements into a from billing_defaultaccess x where x.app_id = k.app_id;
   if found then

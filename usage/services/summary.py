@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -45,12 +46,10 @@ def require_customer(scope: Scope, customer_id: UUID) -> None:
             raise CustomerNotFound
 
 
-def standing(
-    scope: Scope, customer_id: UUID, names: Sequence[str] | None = None
-) -> list[Figures]:
+def standing(scope: Scope, customer_id: UUID, names: Sequence[str] | None = None) -> list[Figures]:
     """Return a customer's figures on every live metric of the app, or on those named."""
     moment = now(scope)
-    parameters = {
+    parameters: dict[str, Any] = {
         "customer": customer_id,
         "app": scope.app,
         "moment": moment,

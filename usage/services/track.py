@@ -20,11 +20,10 @@ from stackbe.kernel.transactions import require_change
 from usage.errors import MetricNotFound, NoActiveSubscription, UsageLimitExceeded
 from usage.services.metrics import metric_named
 
-TRACK = (
-    "select outcome, used, allowed, mode, starts, ends from usage_track(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-)
+TRACK = "select outcome, used, allowed, mode, starts, ends from usage_track(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 OLDEST = timedelta(hours=24)
 NEWEST = timedelta(minutes=5)
+VALUE_MISSING = {"value": ["A unique metric counts distinct values."]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +77,13 @@ def run_track(
     was counted) or `ValidationFailed` for a count beyond 2⁵³ - 1.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            TRACK, [tenant_id, app_id, customer_id, metric, quantity, value, key, at, moment]
-        )
+        cursor.execute(TRACK, [tenant_id, app_id, customer_id, metric, quantity, value, key, at, moment])
         outcome, used, allowed, mode, starts, ends = cursor.fetchone()
     if outcome in FAILURES:
-        raise FAILURES[outcome]()
+        failure: ApiError = FAILURES[outcome]()
+        raise failure
+    if outcome == "no_value":
+        raise ValidationFailed(fields=VALUE_MISSING)
     if outcome == "overflow":
         raise ValidationFailed(fields={"quantity": ["The count would pass 9007199254740991."]})
     figures = Figures(outcome, metric, used, allowed, starts, ends, mode)
@@ -128,7 +128,7 @@ def track_usage(
     digest = None
     if metric_named(scope, metric).aggregation == "unique":
         if value is None:
-            raise ValidationFailed(fields={"value": ["A unique metric counts distinct values."]})
+            raise ValidationFailed(fields=VALUE_MISSING)
         digest = crypto.keyed_hash(unit.keys.secret("blind_index", scope.app), "value", value)
     elif value is not None:
         raise ValidationFailed(fields={"value": ["Only a unique metric takes a value."]})
@@ -153,9 +153,7 @@ def track_batch(scope: Scope, events: Sequence[dict[str, Any]]) -> list[dict[str
     """
     require_change()
     results: list[dict[str, Any]] = [{}] * len(events)
-    order = sorted(
-        range(len(events)), key=lambda i: (events[i]["customer_id"].bytes, events[i]["metric"])
-    )
+    order = sorted(range(len(events)), key=lambda i: (events[i]["customer_id"].bytes, events[i]["metric"]))
     for index in order:
         try:
             results[index] = track_usage(scope, **events[index]).as_reply()

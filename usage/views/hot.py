@@ -46,7 +46,8 @@ def json_body(request: HttpRequest) -> Any:
     """Return a small, well-formed JSON object, or None for what the ordinary way must judge."""
     meta = request.META
     length = meta.get("CONTENT_LENGTH") or ""
-    if not meta.get("CONTENT_TYPE", "").startswith(JSON) or not length.isdigit() or len(length) > 4:  # noqa: PLR2004  # under 10 kB
+    kind = meta.get("CONTENT_TYPE", "")
+    if (kind != JSON and not kind.startswith(f"{JSON};")) or not length.isdigit() or len(length) > 4:  # noqa: PLR2004  # under 10 kB
         return None
     try:
         body = orjson.loads(request.body)

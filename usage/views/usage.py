@@ -34,6 +34,7 @@ SCOPE = "usage:write"
 PLAIN = frozenset({"customerId", "metric", "quantity", "idempotencyKey"})
 MOST = 10**12
 LONGEST = 255
+SHORTER_THAN_CARDS = 12
 
 
 class Track(HotView):
@@ -131,9 +132,10 @@ def plain_event(body: dict[str, Any]) -> tuple[UUID, str, int, str | None] | Non
     if not body.keys() <= PLAIN:
         return None
     customer_id = hot.decoded_customer(body.get("customerId"))
-    metric, quantity = body.get("metric"), body.get("quantity", 1)
-    key = body.get("idempotencyKey")
-    if customer_id is None or not isinstance(metric, str) or not hot.FEATURE.fullmatch(metric):
+    metric: str = body.get("metric", "")
+    quantity: int = body.get("quantity", 1)
+    key: str | None = body.get("idempotencyKey")
+    if customer_id is None or not hot.plain_name(metric):
         return None
     if type(quantity) is not int or not 0 <= quantity <= MOST:
         return None
@@ -144,4 +146,10 @@ def plain_event(body: dict[str, Any]) -> tuple[UUID, str, int, str | None] | Non
 
 def is_plain_key(key: Any) -> bool:
     """Say whether an idempotency key needs no closer look."""
-    return isinstance(key, str) and 0 < len(key) <= LONGEST and key.isprintable() and not holds_card_number(key)
+    return (
+        isinstance(key, str)
+        and 0 < len(key) <= LONGEST
+        and key.isprintable()
+        and key == key.strip()
+        and not (len(key) > SHORTER_THAN_CARDS and holds_card_number(key))
+    )
