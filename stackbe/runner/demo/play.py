@@ -10,6 +10,7 @@ from typing import Any
 from stackbe.runner.demo.browser import Browser, Page
 from stackbe.runner.demo.client import Api, Inbox, Story, WrongAnswer, until
 from stackbe.runner.demo.receiver import Receiver
+from stackbe.runner.demo.tour import take_tour
 
 CALLBACK = "http://localhost:3000/callback"
 INCLUDED = 5
@@ -39,6 +40,8 @@ class Play:
         self.sign_in_the_customer()
         self.change_ones_mind()
         self.look_back()
+        self.story.step("Ask the rest of the API")
+        take_tour(self.story, self.server(), self.known)
         self.revoke()
 
     @property
@@ -137,7 +140,7 @@ class Play:
         answer = api.get(f"/entitlements/check/sso?customerId={made['id']}")
         self.story.expect(answer["reason"] == "NO_ACTIVE_SUBSCRIPTION", "no subscription, no access")
         self.receiver.wait_for("customer.created")
-        self.story.expect(True, "customer.created came, its signature verified")
+        self.story.say("      ✓ " + "customer.created came, its signature verified")
 
     def pay(self) -> None:
         """Stripe's checkout page, and what follows."""
@@ -233,7 +236,7 @@ class Play:
         after = Api(self.base_url, self.story, renewed["sessionToken"])
         after.call("POST", f"/apps/{app}/auth/logout", {}, status=204)
         after.get(f"/apps/{app}/auth/session", status=401)
-        self.story.expect(True, "after logout the token is dead at once")
+        self.story.say("      ✓ " + "after logout the token is dead at once")
 
     def change_ones_mind(self) -> None:
         """Cancel at the period's end, and take it back."""
@@ -265,7 +268,7 @@ class Play:
         api.call("DELETE", f"/apps/{self.known['app']}/api-keys/{key['id']}", status=204)
         for _ in range(4):
             api.get("/me", status=401)
-        self.story.expect(True, "refused, whichever process answers")
+        self.story.say("      ✓ " + "refused, whichever process answers")
 
 
 def secret_in(html: str, prefix: str) -> str:
