@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class MagicLinkBackend(ModelBackend):
     """Loads the user of a session; `authenticate` always declines."""
 
-    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:  # type: ignore[override]  # declines them all
+    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
         """Decline: links are redeemed in accounts.services, not here."""
 
     def get_user(self, user_id: UUID) -> User | None:  # type: ignore[override]  # our keys are UUIDs

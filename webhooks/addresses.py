@@ -235,9 +235,7 @@ def _judge_port(parts: SplitResult, scheme: str) -> int:
             raise TargetRefused("The URL's port is missing after the colon.")
         return DEFAULT_PORTS[scheme]
     port = parts.port
-    if port not in DEFAULT_PORTS.values() and (
-        port < FIRST_UNPRIVILEGED_PORT or port in FOREIGN_PORTS
-    ):
+    if port not in DEFAULT_PORTS.values() and (port < FIRST_UNPRIVILEGED_PORT or port in FOREIGN_PORTS):
         raise TargetRefused("The URL's port must be 443, 80, or 1024 and up (HTTP services only).")
     return port
 

@@ -100,9 +100,7 @@ class Event(AppOwned):
         indexes = (
             models.Index(fields=["app_id", "-id"], name="event_newest"),
             models.Index(fields=["app_id", "subject_id", "-id"], name="event_of_subject"),
-            models.Index(
-                fields=["id"], condition=Q(fanned_out_at__isnull=True), name="event_to_fan_out"
-            ),
+            models.Index(fields=["id"], condition=Q(fanned_out_at__isnull=True), name="event_to_fan_out"),
         )
 
 

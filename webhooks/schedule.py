@@ -49,9 +49,7 @@ class Verdict:
     wait: timedelta | None = None
 
 
-def judge_attempt(
-    attempt: int, status: int | None, *, retry_after: str | None = None, now: datetime
-) -> Verdict:
+def judge_attempt(attempt: int, status: int | None, *, retry_after: str | None = None, now: datetime) -> Verdict:
     """Return what follows attempt number `attempt` (from 1) that was answered with `status`.
 
     None stands for no answer at all. Any 2xx delivers, 410 ends it and disables the endpoint,

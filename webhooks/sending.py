@@ -189,9 +189,7 @@ class Sender:
                 return await self._exchange(target, headers, body, known_secrets, started)
         except (TargetRefused, TimeoutError, aiohttp.ClientError, OSError, ValueError) as reason:
             error, detail = _explained(reason)
-            return Answer(
-                status=None, error=error, duration_ms=_elapsed_ms(started), detail=detail
-            )
+            return Answer(status=None, error=error, duration_ms=_elapsed_ms(started), detail=detail)
 
     async def _exchange(
         self,

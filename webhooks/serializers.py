@@ -103,7 +103,10 @@ class EventOutput(Output):
         if instance.body is None:
             moment = render(instance.created_at)
             return {
-                "id": instance.public_id, "type": instance.type, "timestamp": moment, "data": None,
+                "id": instance.public_id,
+                "type": instance.type,
+                "timestamp": moment,
+                "data": None,
             }
         document: dict[str, Any] = orjson.loads(instance.body)
         return document

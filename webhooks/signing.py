@@ -30,9 +30,7 @@ def new_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def sign(
-    signing_secrets: Sequence[str], message_id: str, timestamp: int, body: bytes
-) -> dict[str, str]:
+def sign(signing_secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """Return the three headers for a body, with one signature for each secret.
 
     While a secret rotates both sign, newest first, so that a receiver may hold either.
@@ -40,9 +38,7 @@ def sign(
     """
     if not signing_secrets:
         raise ValueError("a message needs at least one secret to be signed with")
-    signatures = [
-        f"{VERSION},{_signature(secret, message_id, timestamp, body)}" for secret in signing_secrets
-    ]
+    signatures = [f"{VERSION},{_signature(secret, message_id, timestamp, body)}" for secret in signing_secrets]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),

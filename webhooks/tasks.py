@@ -74,13 +74,16 @@ def purge_expired(timestamp: int) -> None:
 
 
 PURGES = (
-    "update webhooks_webhookendpoint set previous_secret = null, previous_secret_until = null"
-    " where tenant_id = %(tenant)s and previous_secret_until < %(now)s",
-    "update webhooks_attempt set answer = null"
-    " where tenant_id = %(tenant)s and id < %(answers)s and answer is not null",
+    """
+    update webhooks_webhookendpoint set previous_secret = null, previous_secret_until = null
+    where tenant_id = %(tenant)s and previous_secret_until < %(now)s
+    """,
+    """
+    update webhooks_attempt set answer = null
+    where tenant_id = %(tenant)s and id < %(answers)s and answer is not null
+    """,
     "delete from webhooks_attempt where tenant_id = %(tenant)s and id < %(events)s",
-    "delete from webhooks_delivery"
-    " where tenant_id = %(tenant)s and id < %(events)s and status <> 'pending'",
+    "delete from webhooks_delivery where tenant_id = %(tenant)s and id < %(events)s and status <> 'pending'",
     "delete from webhooks_event where tenant_id = %(tenant)s and id < %(events)s",
 )
 

@@ -97,9 +97,7 @@ class Events(ApiView):
     def get(self, request: Request) -> Response:
         """List events, of one type or about one customer where asked."""
         asked = self.query()
-        found = events.events_of(
-            self.scope, type=asked.get("type"), customer_id=asked.get("customer_id")
-        )
+        found = events.events_of(self.scope, type=asked.get("type"), customer_id=asked.get("customer_id"))
         return self.page(found, asked)
 
 

@@ -103,13 +103,14 @@ class _PagesOnly:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not is_page(request):
-            return self.get_response(request)
+            answer: HttpResponse = self.get_response(request)
+            return answer
         response: HttpResponse = super().__call__(request)  # type: ignore[misc]  # the next in the class order has it
         return response
 
     def process_view(self, request: HttpRequest, *args: Any) -> Any:
         """Pass the hook on for pages."""
-        inner = getattr(super(), "process_view", None)
+        inner: Any = getattr(super(), "process_view", None)
         return inner(request, *args) if inner is not None and is_page(request) else None
 
 

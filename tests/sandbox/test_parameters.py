@@ -13,7 +13,7 @@ def options(schema):
     return schema.get("anyOf", [schema])
 
 
-def misfits(ours, theirs, at):  # noqa: PLR0911 - one arm for each kind of parameter
+def misfits(ours, theirs, at):
     """Where our schema of a parameter lets something through that theirs does not."""
     if isinstance(ours, Required):
         ours = ours.schema

@@ -48,7 +48,7 @@ def test_it_refuses_to_start_beside_a_live_key_or_without_a_test_key(tmp_path, e
     assert "1234567890" not in ended.stderr
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.10", "example.com", "::"])  # noqa: S104 - refused, which is the point
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.10", "example.com", "::"])
 def test_it_binds_to_loopback_only(tmp_path, host):
     ended = start(tmp_path, GOOD, "--host", host)
 

@@ -56,8 +56,14 @@ def specimens(acme, acme_api):
     product = acme_api.post("/products", {"name": "Orbit"}).json()
     plan = acme_api.post(
         "/plans",
-        {"name": "Free", "productId": product["id"], "priceCents": 0, "currency": "usd", "interval": "month",
-         "entitlements": {"sso": True}},
+        {
+            "name": "Free",
+            "productId": product["id"],
+            "priceCents": 0,
+            "currency": "usd",
+            "interval": "month",
+            "entitlements": {"sso": True},
+        },
     ).json()
     customer = acme_api.post("/customers", {"email": "grace@example.com", "name": "Grace"}).json()
     subscription = acme_api.post("/subscriptions", {"customerId": customer["id"], "planId": plan["id"]}).json()
@@ -132,8 +138,17 @@ def paths(ids: dict[str, str]) -> dict[str, str]:
     }
 
 
-LISTS = ("/customers", "/products", "/plans", "/features", "/metrics", "/subscriptions", "/invoices", "/events",
-         "/webhook-endpoints")
+LISTS = (
+    "/customers",
+    "/products",
+    "/plans",
+    "/features",
+    "/metrics",
+    "/subscriptions",
+    "/invoices",
+    "/events",
+    "/webhook-endpoints",
+)
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -148,8 +163,15 @@ BODY_ROUTES = [
     ("/usage/track", lambda ids: {"customerId": ids["customer_id"], "metric": "api_calls"}),
     ("/entitlements/check", lambda ids: {"customerId": ids["customer_id"], "features": ["sso"]}),
     ("/subscriptions", lambda ids: {"customerId": ids["customer_id"], "planId": ids["plan_id"]}),
-    ("/checkout/session", lambda ids: {"customerId": ids["customer_id"], "planId": ids["plan_id"],
-                                       "successUrl": "http://localhost:3000/a", "cancelUrl": "http://localhost:3000/b"}),
+    (
+        "/checkout/session",
+        lambda ids: {
+            "customerId": ids["customer_id"],
+            "planId": ids["plan_id"],
+            "successUrl": "http://localhost:3000/a",
+            "cancelUrl": "http://localhost:3000/b",
+        },
+    ),
 ]
 
 

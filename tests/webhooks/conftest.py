@@ -53,8 +53,7 @@ class Desk:
     def endpoint(self, url: str, *events: str) -> WebhookEndpoint:
         """Make an endpoint; its secret is in the clear on the row."""
         with change(self.scope):
-            made = create_endpoint(self.scope, url=url, events=events or ("*",))
-        return made
+            return create_endpoint(self.scope, url=url, events=events or ("*",))
 
     def emit(self, count: int = 1, type: str = "customer.created") -> None:  # noqa: A002  # reads as what it is
         """Emit events in one change."""

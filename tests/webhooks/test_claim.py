@@ -68,9 +68,7 @@ def test_fan_out_happens_once(as_worker: None, acme: Company) -> None:
         assert not Event.objects.within(acme.scope).filter(fanned_out_at=None).exists()
 
 
-def test_a_claim_is_not_claimed_again_before_its_lease_ends(
-    as_worker: None, acme: Company
-) -> None:
+def test_a_claim_is_not_claimed_again_before_its_lease_ends(as_worker: None, acme: Company) -> None:
     listen(acme)
     announce(acme)
 
@@ -80,9 +78,7 @@ def test_a_claim_is_not_claimed_again_before_its_lease_ends(
     assert delivery_of(acme).lease == first.lease
 
 
-def test_every_lane_is_served_however_much_waits_in_another(
-    as_worker: None, acme: Company, globex: Company
-) -> None:
+def test_every_lane_is_served_however_much_waits_in_another(as_worker: None, acme: Company, globex: Company) -> None:
     [crowded] = listen(acme)
     [quiet] = listen(globex)
     announce(acme, 200)
@@ -101,9 +97,7 @@ def test_what_is_under_way_counts_against_the_room(as_worker: None, acme: Compan
     assert len(claim(ROOM, {endpoint: 13}, {acme.tenant_id: 13})) == 3
 
 
-def test_one_tenant_takes_no_more_than_its_share(
-    as_worker: None, acme: Company, globex: Company
-) -> None:
+def test_one_tenant_takes_no_more_than_its_share(as_worker: None, acme: Company, globex: Company) -> None:
     listen(acme, 10)
     listen(globex)
     announce(acme, 30)
@@ -127,9 +121,7 @@ def test_a_full_dispatcher_takes_from_random_lanes(as_worker: None, acme: Compan
     assert len(seen) > 2
 
 
-def test_a_lease_that_passed_on_leaves_no_trace_of_its_first_holder(
-    as_worker: None, acme: Company
-) -> None:
+def test_a_lease_that_passed_on_leaves_no_trace_of_its_first_holder(as_worker: None, acme: Company) -> None:
     listen(acme)
     announce(acme)
     [late] = claim(ROOM, {}, {}, lease=timedelta(seconds=-1))
@@ -155,9 +147,7 @@ def test_releasing_makes_it_due_at_once(as_worker: None, acme: Company) -> None:
     assert len(claim(ROOM, {}, {})) == 1
 
 
-def test_an_answer_about_a_person_erased_meanwhile_is_not_kept(
-    as_worker: None, acme: Company
-) -> None:
+def test_an_answer_about_a_person_erased_meanwhile_is_not_kept(as_worker: None, acme: Company) -> None:
     person = acme.app_id
     listen(acme)
     with change(acme.scope):
@@ -175,9 +165,7 @@ def test_an_answer_about_a_person_erased_meanwhile_is_not_kept(
     assert delivery_of(acme).status == "delivered"
 
 
-def test_the_worker_sees_queues_of_all_tenants_but_no_endpoint(
-    as_worker: None, acme: Company, globex: Company
-) -> None:
+def test_the_worker_sees_queues_of_all_tenants_but_no_endpoint(as_worker: None, acme: Company, globex: Company) -> None:
     listen(acme)
     listen(globex)
     announce(acme)
@@ -252,9 +240,7 @@ def in_thread(work: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("gone", ["endpoint", "event"])
-def test_what_has_lost_its_endpoint_or_event_is_not_sent(
-    as_worker: None, acme: Company, gone: str
-) -> None:
+def test_what_has_lost_its_endpoint_or_event_is_not_sent(as_worker: None, acme: Company, gone: str) -> None:
     listen(acme)
     announce(acme)
     [ours] = claim(ROOM, {}, {})

@@ -48,9 +48,7 @@ def finished(desk: Desk, count: int = 1) -> list[Delivery]:
     return desk.deliveries()
 
 
-def test_an_event_arrives_and_both_public_libraries_verify_it(
-    desk: Desk, receiver: Receiver
-) -> None:
+def test_an_event_arrives_and_both_public_libraries_verify_it(desk: Desk, receiver: Receiver) -> None:
     endpoint = desk.endpoint(receiver.url)
     with dispatching():
         desk.emit()
@@ -76,9 +74,7 @@ def test_only_endpoints_that_take_the_type_hear_of_it(desk: Desk, receiver: Rece
     assert [call.path for call in receiver.calls] == ["/hooks/yes"]
 
 
-def test_a_tenant_hears_of_its_own_events_alone(
-    desk: Desk, globex_committed: Company, receiver: Receiver
-) -> None:
+def test_a_tenant_hears_of_its_own_events_alone(desk: Desk, globex_committed: Company, receiver: Receiver) -> None:
     rival = Desk(globex_committed)
     rival.endpoint(f"{receiver.url}/globex")
     desk.endpoint(f"{receiver.url}/acme")
@@ -91,9 +87,7 @@ def test_a_tenant_hears_of_its_own_events_alone(
 
 
 @pytest.mark.parametrize("status", [301, 400, 404, 429, 500, 503])
-def test_anything_but_2xx_is_tried_again_under_the_same_id(
-    desk: Desk, receiver: Receiver, status: int
-) -> None:
+def test_anything_but_2xx_is_tried_again_under_the_same_id(desk: Desk, receiver: Receiver, status: int) -> None:
     receiver.answer = lambda _: Reply(status) if len(receiver.calls) == 0 else Reply()
     desk.endpoint(receiver.url)
     with dispatching():
@@ -149,9 +143,7 @@ def test_410_disables_the_endpoint(desk: Desk, receiver: Receiver) -> None:
     assert (endpoint.enabled, endpoint.disabled_reason) == (False, "gone")
 
 
-def test_an_endpoint_that_failed_for_five_days_is_disabled(
-    desk: Desk, receiver: Receiver
-) -> None:
+def test_an_endpoint_that_failed_for_five_days_is_disabled(desk: Desk, receiver: Receiver) -> None:
     receiver.answer = lambda _: Reply(500)
     endpoint = desk.endpoint(receiver.url)
     with change(desk.scope):
@@ -180,9 +172,7 @@ def test_one_success_ends_the_record_of_failures(desk: Desk, receiver: Receiver)
     assert endpoint.failing_since is None
 
 
-def test_an_endpoint_that_hangs_delays_nobody(
-    desk: Desk, globex_committed: Company, receiver: Receiver
-) -> None:
+def test_an_endpoint_that_hangs_delays_nobody(desk: Desk, globex_committed: Company, receiver: Receiver) -> None:
     rival = Desk(globex_committed)
 
     def time_twenty() -> float:
@@ -254,9 +244,7 @@ def test_an_erased_persons_event_is_never_sent(desk: Desk, receiver: Receiver) -
     assert desk.deliveries()[0].error == "EVENT_ERASED"
 
 
-def test_what_waits_for_a_deleted_endpoint_is_canceled(
-    desk: Desk, receiver: Receiver, acme_committed: Company
-) -> None:
+def test_what_waits_for_a_deleted_endpoint_is_canceled(desk: Desk, receiver: Receiver, acme_committed: Company) -> None:
     receiver.answer = lambda _: Reply(500)
     endpoint = desk.endpoint(receiver.url)
     with dispatching():

@@ -56,9 +56,7 @@ def test_the_node_snippet_verifies_what_we_send_and_nothing_else() -> None:
         script = f"{NODE[0]}\nconst [secret, headers, body] = JSON.parse(process.argv[1]);\n"
         script += "console.log(receive(secret, headers, Buffer.from(body, 'hex')).name);"
         arguments = json.dumps([given_secret, headers, body.hex()])
-        done = subprocess.run(
-            [node, "-e", script, arguments], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([node, "-e", script, arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else done.stderr
 
     assert run(secret, signed(secret), BODY) == "Äda"

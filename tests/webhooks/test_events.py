@@ -82,9 +82,7 @@ def test_an_erased_persons_event_shows_no_data_and_is_not_sent_again(
     assert again.status_code == 409
 
 
-def test_sending_again_queues_a_delivery_under_the_same_id(
-    acme_api: Api, event: str, endpoint: str
-) -> None:
+def test_sending_again_queues_a_delivery_under_the_same_id(acme_api: Api, event: str, endpoint: str) -> None:
     again = acme_api.post(f"/events/{event}/redeliver", {"endpointId": endpoint})
 
     assert again.status_code == 202
@@ -97,9 +95,7 @@ def test_sending_again_queues_a_delivery_under_the_same_id(
     assert acme_api.get(f"/webhook-endpoints/{endpoint}/deliveries?status=failed").json()["data"] == []
 
 
-def test_sending_again_with_one_idempotency_key_queues_one(
-    acme_api: Api, event: str, endpoint: str
-) -> None:
+def test_sending_again_with_one_idempotency_key_queues_one(acme_api: Api, event: str, endpoint: str) -> None:
     for _ in range(2):
         assert acme_api.post(f"/events/{event}/redeliver", Idempotency_Key="r").status_code == 202
 
@@ -142,13 +138,9 @@ def test_trying_out_a_disabled_endpoint_is_refused(acme_api: Api, endpoint: str)
 
 
 @pytest.mark.parametrize(("method", "tail"), [("get", ""), ("post", "/redeliver")])
-def test_the_rival_gets_the_404_of_an_id_that_never_was(
-    globex_api: Api, event: str, method: str, tail: str
-) -> None:
+def test_the_rival_gets_the_404_of_an_id_that_never_was(globex_api: Api, event: str, method: str, tail: str) -> None:
     known = getattr(globex_api, method)(f"/events/{event}{tail}", X_Request_Id="same-request")
-    unknown = getattr(globex_api, method)(
-        f"/events/evt_01jd0000000000000000000000{tail}", X_Request_Id="same-request"
-    )
+    unknown = getattr(globex_api, method)(f"/events/evt_01jd0000000000000000000000{tail}", X_Request_Id="same-request")
 
     assert known.status_code == 404
     assert known.content == unknown.content
@@ -157,9 +149,7 @@ def test_the_rival_gets_the_404_of_an_id_that_never_was(
 @pytest.mark.parametrize(
     ("method", "path"), [("get", "/events"), ("get", "/events/{}"), ("post", "/events/{}/redeliver")]
 )
-def test_a_credential_and_its_scope_are_asked_for(
-    acme: Company, event: str, method: str, path: str
-) -> None:
+def test_a_credential_and_its_scope_are_asked_for(acme: Company, event: str, method: str, path: str) -> None:
     assert getattr(Api(None), method)(path.format(event)).status_code == 401
     refused = getattr(acme.api("customers:read"), method)(path.format(event))
     assert refused.status_code == 403

@@ -89,9 +89,7 @@ def test_creating_twice_with_one_idempotency_key_makes_one(acme_api: Api) -> Non
         ({"url": "https://exa\0mple.com"}, "url"),
     ],
 )
-def test_bad_input_is_refused_with_its_field_named(
-    acme_api: Api, body: dict[str, object], field: str
-) -> None:
+def test_bad_input_is_refused_with_its_field_named(acme_api: Api, body: dict[str, object], field: str) -> None:
     refused = acme_api.post(PATH, body)
 
     assert refused.status_code == 400
@@ -121,9 +119,7 @@ def test_listing_pages_newest_first(acme_api: Api, globex_api: Api) -> None:
 
 
 def test_changing_changes_what_is_given(acme_api: Api, endpoint: dict[str, str]) -> None:
-    changed = acme_api.patch(
-        f"{PATH}/{endpoint['id']}", {"events": ["*", "customer.created"], "description": "Main"}
-    )
+    changed = acme_api.patch(f"{PATH}/{endpoint['id']}", {"events": ["*", "customer.created"], "description": "Main"})
 
     assert changed.status_code == 200
     assert changed.json()["events"] == ["*"]
@@ -138,9 +134,7 @@ def test_a_changed_url_is_judged_too(acme_api: Api, endpoint: dict[str, str]) ->
     assert acme_api.get(f"{PATH}/{endpoint['id']}").json()["url"] == URL
 
 
-def test_disabling_and_enabling_says_so(
-    acme_api: Api, acme: Company, endpoint: dict[str, str]
-) -> None:
+def test_disabling_and_enabling_says_so(acme_api: Api, acme: Company, endpoint: dict[str, str]) -> None:
     path = f"{PATH}/{endpoint['id']}"
     off = acme_api.patch(path, {"enabled": False}).json()
     on = acme_api.patch(path, {"enabled": True}).json()
@@ -151,9 +145,7 @@ def test_disabling_and_enabling_says_so(
         assert WebhookEndpoint.objects.within(acme.scope).get().failing_since is None
 
 
-def test_deleting_wipes_the_secret(
-    acme_api: Api, acme: Company, endpoint: dict[str, str]
-) -> None:
+def test_deleting_wipes_the_secret(acme_api: Api, acme: Company, endpoint: dict[str, str]) -> None:
     path = f"{PATH}/{endpoint['id']}"
 
     assert acme_api.delete(path).status_code == 204
@@ -172,9 +164,7 @@ def test_rotating_keeps_the_old_secret_signing_for_a_day(
     assert rotated["secret"] != endpoint["secret"]
     with reading(acme.scope):
         row = WebhookEndpoint.objects.within(acme.scope).get()
-        both, one = row.signing_secrets(wall_clock()), row.signing_secrets(
-            wall_clock() + timedelta(hours=24)
-        )
+        both, one = row.signing_secrets(wall_clock()), row.signing_secrets(wall_clock() + timedelta(hours=24))
     assert both == [rotated["secret"], endpoint["secret"]]
     assert one == [rotated["secret"]]
 
@@ -194,9 +184,7 @@ def test_the_rival_gets_the_404_of_an_id_that_never_was(
     globex_api: Api, endpoint: dict[str, str], method: str, tail: str, body: object
 ) -> None:
     arguments = [] if method in {"get", "delete"} else [body]
-    known = getattr(globex_api, method)(
-        f"{PATH}/{endpoint['id']}{tail}", *arguments, X_Request_Id="same-request"
-    )
+    known = getattr(globex_api, method)(f"{PATH}/{endpoint['id']}{tail}", *arguments, X_Request_Id="same-request")
     unknown = getattr(globex_api, method)(
         f"{PATH}/we_01jd0000000000000000000000{tail}", *arguments, X_Request_Id="same-request"
     )

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,11 +49,8 @@ def raw_server(conversation: Any) -> Iterator[int]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            with connection:
-                try:
-                    conversation(connection)
-                except OSError:
-                    pass
+            with connection, suppress(OSError):
+                conversation(connection)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -101,9 +98,7 @@ def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
         assert elsewhere.connections == 0
 
 
-def test_proxies_of_the_environment_are_ignored(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_proxies_of_the_environment_are_ignored(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     with Receiver() as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import time
 
 import pytest
@@ -35,7 +36,7 @@ def test_a_secret_has_256_random_bits() -> None:
 
 def test_a_known_vector_signs_as_the_standard_says() -> None:
     # The example of the Standard Webhooks specification.
-    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105  # published
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # published
     headers = sign([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
 
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
@@ -53,10 +54,9 @@ def test_both_public_libraries_verify_any_body(body: bytes) -> None:
     except UnicodeDecodeError:
         return  # The libraries verify text; our bodies are JSON.
     for library in (StandardWebhook(secret), SvixWebhook(secret)):
-        try:
+        # Verified, but perhaps not JSON: they parse what they verified.
+        with contextlib.suppress(ValueError):
             library.verify(text, headers)
-        except ValueError:
-            pass  # Verified, but not JSON: they parse what they verified.
 
 
 def test_either_secret_verifies_while_one_rotates() -> None:

@@ -121,9 +121,7 @@ def test_it_refuses_to_run_with_the_web_role(committed: None) -> None:
     assert "STACKBE_ROLE=worker" in refused.stderr
 
 
-def test_it_goes_on_when_its_connections_are_cut(
-    committed: None, processes: list[subprocess.Popen[bytes]]
-) -> None:
+def test_it_goes_on_when_its_connections_are_cut(committed: None, processes: list[subprocess.Popen[bytes]]) -> None:
     desk = Desk(found_company("Acme"))
     with Receiver() as receiver:
         desk.endpoint(receiver.url)

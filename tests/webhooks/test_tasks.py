@@ -46,9 +46,7 @@ def tell(company: Company, endpoint: WebhookEndpoint) -> None:
 
 
 @pytest.mark.parametrize(("reason", "said"), [("gone", "410"), ("failing", "five days")])
-def test_owners_are_told_when_we_switch_an_endpoint_off(
-    owned: Company, reason: str, said: str
-) -> None:
+def test_owners_are_told_when_we_switch_an_endpoint_off(owned: Company, reason: str, said: str) -> None:
     endpoint = disabled(owned, reason)
 
     tell(owned, endpoint)

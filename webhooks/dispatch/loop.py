@@ -101,9 +101,7 @@ class Dispatcher:
         if free <= 0:
             return False
         room = Room(free, self._limits.per_endpoint, self._limits.per_tenant)
-        take = partial(
-            claim, room, self._taken(), dict(self._per_tenant), lease=self._limits.lease
-        )
+        take = partial(claim, room, self._taken(), dict(self._per_tenant), lease=self._limits.lease)
         claims = await self._in_thread(take)
         if claims:
             for opened in await self._in_thread(partial(open_claims, claims)):

@@ -159,15 +159,10 @@ def open_claims(claims: Iterable[Claimed]) -> list[Parcel | Unsendable]:
             if _is_closed(app_id):
                 opened += [Unsendable(c, "APP_CLOSED") for c in claims_of_app]
                 continue
-            endpoints = WebhookEndpoint.objects.within(scope).in_bulk(
-                {c.endpoint_id for c in claims_of_app}
-            )
+            endpoints = WebhookEndpoint.objects.within(scope).in_bulk({c.endpoint_id for c in claims_of_app})
             events = Event.objects.within(scope).in_bulk({c.event_id for c in claims_of_app})
             _preload(unit.keys, events.values())
-            opened += [
-                _open(c, endpoints.get(c.endpoint_id), events.get(c.event_id))
-                for c in claims_of_app
-            ]
+            opened += [_open(c, endpoints.get(c.endpoint_id), events.get(c.event_id)) for c in claims_of_app]
     return opened
 
 
@@ -185,9 +180,7 @@ def _preload(keys: Keyring, events: Iterable[Event]) -> None:
         keys.preload({event.subject_id for event in events if event.subject_id is not None})
 
 
-def _open(
-    claimed: Claimed, endpoint: WebhookEndpoint | None, event: Event | None
-) -> Parcel | Unsendable:
+def _open(claimed: Claimed, endpoint: WebhookEndpoint | None, event: Event | None) -> Parcel | Unsendable:
     if endpoint is None or endpoint.deleted_at is not None:
         return Unsendable(claimed, "ENDPOINT_DELETED")
     if not endpoint.enabled:

@@ -69,9 +69,7 @@ def record(results: Iterable[Sent | Unsendable]) -> None:
     gone after the first time, so nothing is written twice.
     """
     by_app = sorted(results, key=lambda r: (r.claim.tenant_id, r.claim.app_id))
-    for (tenant_id, app_id), group in groupby(
-        by_app, key=lambda r: (r.claim.tenant_id, r.claim.app_id)
-    ):
+    for (tenant_id, app_id), group in groupby(by_app, key=lambda r: (r.claim.tenant_id, r.claim.app_id)):
         _record_safely(system_scope(tenant_id, app_id, actor_name=ACTOR), list(group))
 
 
@@ -114,14 +112,11 @@ def _record_attempts(scope: Scope, sent: list[Sent]) -> None:
     known = set(keys.values_list("subject_id", flat=True)) if people else set()
     current().keys.preload(known)
     Attempt.unscoped.bulk_create(
-        _attempt(r, keep_answer=r.parcel.subject_id is None or r.parcel.subject_id in known)
-        for r in sent
+        _attempt(r, keep_answer=r.parcel.subject_id is None or r.parcel.subject_id in known) for r in sent
     )
 
 
-def _judge_endpoints(
-    scope: Scope, sent: list[Sent], verdicts: dict[UUID, Verdict], moment: datetime
-) -> None:
+def _judge_endpoints(scope: Scope, sent: list[Sent], verdicts: dict[UUID, Verdict], moment: datetime) -> None:
     for endpoint_id in sorted({r.claim.endpoint_id for r in sent}):
         outcomes = {verdicts[r.claim.id].outcome for r in sent if r.claim.endpoint_id == endpoint_id}
         _judge_endpoint(scope, endpoint_id, outcomes, moment)
@@ -177,9 +172,7 @@ def _attempt(result: Sent, *, keep_answer: bool) -> Attempt:
     )
 
 
-def _judge_endpoint(
-    scope: Scope, endpoint_id: UUID, outcomes: set[Outcome], moment: datetime
-) -> None:
+def _judge_endpoint(scope: Scope, endpoint_id: UUID, outcomes: set[Outcome], moment: datetime) -> None:
     """Keep since when an endpoint has failed, and switch it off on 410 or after five days."""
     rows = WebhookEndpoint.objects.within(scope).filter(pk=endpoint_id, enabled=True)
     reason = WebhookEndpoint.DisabledReason

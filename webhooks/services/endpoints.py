@@ -110,7 +110,11 @@ def delete_endpoint(scope: Scope, endpoint_id: str | UUID) -> None:
     endpoint.secret, endpoint.previous_secret, endpoint.previous_secret_until = "", None, None
     endpoint.save(
         update_fields=[
-            "deleted_at", "enabled", "secret", "previous_secret", "previous_secret_until",
+            "deleted_at",
+            "enabled",
+            "secret",
+            "previous_secret",
+            "previous_secret_until",
         ]
     )
     audit(scope, "webhook_endpoint.deleted", endpoint.public_id)
@@ -122,9 +126,7 @@ def rotate_secret(scope: Scope, endpoint_id: str | UUID) -> WebhookEndpoint:
     endpoint = endpoints_of(scope).locked().fetch(endpoint_id)
     endpoint.rotate(new_secret(), wall_clock())
     endpoint.updated_at = wall_clock()
-    endpoint.save(
-        update_fields=["secret", "previous_secret", "previous_secret_until", "updated_at"]
-    )
+    endpoint.save(update_fields=["secret", "previous_secret", "previous_secret_until", "updated_at"])
     audit(scope, "webhook_endpoint.secret_rotated", endpoint.public_id)
     return endpoint
 

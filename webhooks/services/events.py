@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def events_of(
-    scope: Scope, *, type: str | None = None, customer_id: UUID | None = None  # noqa: A002  # reads as what it is
+    scope: Scope,
+    *,
+    type: str | None = None,  # noqa: A002  # reads as what it is
+    customer_id: UUID | None = None,
 ) -> ScopedQuerySet[Event]:
     """Return the app's events, of one type or about one customer where asked."""
     rows = Event.objects.within(scope)
@@ -33,9 +36,7 @@ def events_of(
     return rows
 
 
-def deliveries_of(
-    scope: Scope, endpoint_id: str | UUID, *, status: str | None = None
-) -> ScopedQuerySet[Delivery]:
+def deliveries_of(scope: Scope, endpoint_id: str | UUID, *, status: str | None = None) -> ScopedQuerySet[Delivery]:
     """Return what was or will be sent to an endpoint, of one status where asked."""
     endpoint = find_endpoint(scope, endpoint_id)
     rows = Delivery.objects.within(scope).filter(endpoint_id=endpoint.pk)
@@ -67,9 +68,7 @@ def send_test_event(scope: Scope, endpoint_id: str | UUID) -> Delivery:
     endpoint = find_endpoint(scope, endpoint_id)
     if not endpoint.receiving:
         raise EndpointDisabled
-    event = write_event(
-        scope, TEST_TYPE, {"endpointId": endpoint.public_id, "message": "It works."}
-    )
+    event = write_event(scope, TEST_TYPE, {"endpointId": endpoint.public_id, "message": "It works."})
     event.fanned_out_at = wall_clock()
     event.save(update_fields=["fanned_out_at"])
     [delivery] = deliver(event, [endpoint])
@@ -78,9 +77,7 @@ def send_test_event(scope: Scope, endpoint_id: str | UUID) -> Delivery:
     return delivery
 
 
-def redeliver_event(
-    scope: Scope, event_id: str | UUID, *, endpoint_id: UUID | None = None
-) -> list[Delivery]:
+def redeliver_event(scope: Scope, event_id: str | UUID, *, endpoint_id: UUID | None = None) -> list[Delivery]:
     """Send an event again, under its own id, to one endpoint or to all that take its type.
 
     A receiver that keeps `webhook-id` sees that it is a repeat. Raises `EventErased`,

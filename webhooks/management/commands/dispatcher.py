@@ -28,12 +28,12 @@ class Command(BaseCommand):
         parser.add_argument("--per-endpoint", type=int, default=16, help="… of one endpoint")
         parser.add_argument("--per-tenant", type=int, default=128, help="… of one tenant")
         parser.add_argument(
-            "--lease", type=float, default=60.0,
+            "--lease",
+            type=float,
+            default=60.0,
             help="seconds after which a killed dispatcher's deliveries are due again; more than 45",
         )
-        parser.add_argument(
-            "--grace", type=float, default=10.0, help="seconds that running sends get after SIGTERM"
-        )
+        parser.add_argument("--grace", type=float, default=10.0, help="seconds that running sends get after SIGTERM")
 
     def handle(self, **options: Any) -> None:
         if settings.STACKBE_ROLE != "worker":
