@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
+from django_ratelimit.decorators import ratelimit
 
 from accounts.lookups import known_app
 from accounts.models import User
@@ -37,6 +38,7 @@ NONCES = "stripe_connect"
 STATE_SALT = "stackbe.stripe.connect"
 STATE_SECONDS = 3600
 MOST_AT_ONCE = 5
+limited = ratelimit(group="stripe-connect", key="user_or_ip", rate="30/m", block=True)
 
 
 @csrf_exempt
@@ -57,6 +59,7 @@ def stripe_inbox(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
 
 @require_GET
 @login_required
+@limited
 def connect_start(request: HttpRequest, app_id: str) -> HttpResponse:
     """Send the developer's browser to Stripe to connect an app.
 
@@ -72,6 +75,7 @@ def connect_start(request: HttpRequest, app_id: str) -> HttpResponse:
 
 @require_GET
 @login_required
+@limited
 def connect_callback(request: HttpRequest) -> HttpResponse:
     """Receive the browser back from Stripe and finish the connection."""
     try:
@@ -102,6 +106,7 @@ def connect_callback(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
+@limited
 def connect_end(request: HttpRequest, app_id: str) -> HttpResponse:
     """Disconnect an app from its Stripe account."""
     if connect.disconnect(_member(request, app_id)):
@@ -111,6 +116,7 @@ def connect_end(request: HttpRequest, app_id: str) -> HttpResponse:
 
 @require_POST
 @login_required
+@limited
 def repair(request: HttpRequest, app_id: str) -> HttpResponse:
     """Queue what brings an app's rows and its Stripe account back in step."""
     scope = _member(request, app_id)

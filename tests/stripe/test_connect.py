@@ -151,6 +151,13 @@ def test_a_stranger_finds_no_app(developer: Developer):
     assert browser().get(f"/connect/stripe/{developer.app}")["Location"].startswith("/login")
 
 
+def test_a_person_cannot_press_the_button_without_end(developer: Developer):
+    statuses = [developer.browser.get(f"/connect/stripe/{developer.app}").status_code for _ in range(32)]
+
+    assert statuses[:30] == [302] * 30
+    assert 403 in statuses[30:] or 429 in statuses[30:]
+
+
 def test_disconnecting_gives_the_access_back(developer: Developer, stripe: Any):
     account = connect_sandbox_account(developer.scope).account_id
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from accounts.services.apps import create_app
+from apikeys.services.keys import issue_api_key
 from billing.models import InvoiceReference, StripeConnection, StripeEvent, StripeLease, Subscription
 from billing.stripe import sync
-from billing.stripe.connect import connect_sandbox_account
+from billing.stripe.connect import complete_connection, connect_sandbox_account
 from billing.stripe.errors import StripeUnavailable
 from billing.stripe.lease import LeaseLost, take_lease
 from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import change, reading
 from tests.queue import run_jobs
 from tests.stripe.test_checkout import race
@@ -247,3 +251,21 @@ def test_two_tenants_with_the_same_object_ids_keep_apart(shop: Any, globex: Any,
 
     assert shop.current().json()["status"] == other.current().json()["status"] == "active"
     assert shop.current().json()["id"] != other.current().json()["id"]
+
+
+def test_two_apps_on_one_account_each_follow_their_own(shop: Any, acme: Any):
+    with change(system_scope(acme.tenant_id, actor_name="test")) as unit:
+        app = create_app(unit.scope, name="Second")
+        _, key = issue_api_key(unit.scope, name="second", environment="test", app_id=app.pk)
+    scope = replace(acme.scope, app_id=app.pk)
+    complete_connection(scope, shop.account_id, livemode=False)
+    second = type(shop)(replace(acme, scope=scope, app_id=app.pk, key=key), shop.sandbox, shop.account_id)
+
+    first = shop.subscribe("ada@example.com")
+    other = second.subscribe("ada@example.com")
+
+    for each, own in ((shop, first), (second, other)):
+        with reading(each.company.scope):
+            rows = Subscription.objects.within(each.company.scope)
+            assert [row.public_id for row in rows] == [own["id"]]
+        assert states(each) == {"done", "ignored"}
