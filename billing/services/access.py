@@ -297,7 +297,7 @@ def _by_rank(rows: list[Subscription], moment: datetime) -> list[Subscription]:
         begun = row.access_from is None or row.access_from <= moment
         open_ended = row.access_until is None or row.access_until > moment
         coming = open_ended and not begun
-        paid = bool(row.stripe_subscription_id)
+        paid = (bool(row.stripe_subscription_id), row.price_id is not None)
         ended = row.status == Subscription.Status.CANCELED
         return (begun and open_ended, coming, not ended, paid, row.organization_id is None, row.id.int)
 

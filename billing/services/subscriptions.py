@@ -6,6 +6,7 @@ access and tells the app. A cause reads `stripe:evt_…` or is the caller's id (
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,7 +15,6 @@ from django.db.models import Q
 
 from accounts.app_settings import AppSettings
 from accounts.errors import CustomerNotFound
-from accounts.events import customer_as_event
 from accounts.models import App, Customer, Organization, OrganizationMember
 from billing import lifecycle
 from billing.errors import (
@@ -26,17 +26,15 @@ from billing.errors import (
     SubscriptionNotFound,
     UnknownStripeReference,
 )
-from billing.events import plan_as_event, subscription_as_event
 from billing.facts import StripeSubscriptionFacts
-from billing.lifecycle import COLUMNS, Facts, State, Transition
-from billing.models import Plan, Price, StripeCustomer, Subscription, SubscriptionTransition
+from billing.lifecycle import Facts, State, Transition
+from billing.models import Checkout, Plan, Price, StripeCustomer, Subscription
 from billing.services import access
+from billing.services.steps import live_of, lock_customer, one_time_prices, take
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, render
-from stackbe.kernel.ids import encode
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import require_change
-from webhooks.outbox import emit
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
@@ -70,7 +68,7 @@ def apply_stripe_subscription(scope: Scope, facts: StripeSubscriptionFacts, caus
     known = _of_stripe(scope, facts).first()
     customer = known.customer if known else _customer(scope, facts)
     # Two syncs of one new subscription, and a free plan opened meanwhile, meet at the customer.
-    _lock_customer(scope, customer.id)
+    lock_customer(scope, customer.id)
     row = _of_stripe(scope, facts).locked().first()
     moment = now(scope)
     before = State.of(row) if row else None
@@ -91,7 +89,7 @@ def apply_stripe_subscription(scope: Scope, facts: StripeSubscriptionFacts, caus
         if step.after.status != CANCELED:
             _make_room(scope, row, step.after.status, moment, cause)
     row.cancel_reason = facts.cancel_reason[:255]
-    return _take(scope, row, step, moment, cause)
+    return take(scope, row, step, moment, cause)
 
 
 def open_free_subscription(scope: Scope, *, customer_id: str | UUID, plan_id: str | UUID) -> Subscription:
@@ -102,7 +100,7 @@ def open_free_subscription(scope: Scope, *, customer_id: str | UUID, plan_id: st
     """
     require_change()
     customer = _live_customer(scope, customer_id)
-    _lock_customer(scope, customer.id)
+    lock_customer(scope, customer.id)
     plan = Plan.objects.within(scope).fetch(plan_id, PlanNotFound)
     if not plan.active:
         raise PlanArchived
@@ -113,7 +111,7 @@ def open_free_subscription(scope: Scope, *, customer_id: str | UUID, plan_id: st
         raise PlanIsPaid(fields={"planId": [PlanIsPaid.message]})
     moment = now(scope)
     _settle(scope, customer.id, moment)
-    live = _live_of(scope, customer.id, None)
+    live = live_of(scope, customer.id, None)
     if live.exists():
         raise AlreadySubscribed
     trialed = Subscription.objects.within(scope).filter(
@@ -124,7 +122,7 @@ def open_free_subscription(scope: Scope, *, customer_id: str | UUID, plan_id: st
     trial_days = 0 if free else version.trial_days
     step = lifecycle.open_free(plan.id, version.id, moment, trial_days)
     row = Subscription(**owned_by(scope), customer=customer, created_at=moment)
-    row = _take(scope, row, step, moment, scope.actor)
+    row = take(scope, row, step, moment, scope.actor)
     audit(scope, "subscription.created", row.public_id, subject_id=customer.id, detail={"plan": plan.slug})
     return row
 
@@ -158,15 +156,39 @@ def take_step(scope: Scope, row: Subscription, step: Transition, *, reason: str 
         raise RuntimeError("a Stripe subscription follows Stripe: ask there, then apply what it says")
     if reason:
         row.cancel_reason = reason[:255]
-    row = _take(scope, row, step, now(scope), scope.actor)
+    row = take(scope, row, step, now(scope), scope.actor)
     audit(scope, step.event, row.public_id, subject_id=row.customer_id, detail={"step": step.name})
     return row
+
+
+def grant_purchase(scope: Scope, checkout: Checkout, cause: str) -> Subscription:
+    """Give a customer what they paid for once: the plan, without period and without end.
+
+    It stands beside any subscription, and a checkout grants it once, however often it is told of.
+    """
+    require_change()
+    lock_customer(scope, checkout.customer_id)
+    known = Subscription.objects.within(scope).filter(pk=checkout.pk).first()
+    if known is not None:
+        return known
+    moment = now(scope)
+    step = lifecycle.open_free(checkout.plan_id, checkout.plan_version_id, moment, 0)
+    bought = replace(step.after, price_id=checkout.price_id, quantity=checkout.quantity)
+    row = Subscription(
+        **owned_by(scope),
+        id=checkout.pk,
+        customer=checkout.customer,
+        organization_id=checkout.organization_id,
+        beside_another=True,
+        created_at=moment,
+    )
+    return take(scope, row, replace(step, after=bought), moment, cause)
 
 
 def pass_date(scope: Scope, customer_id: UUID) -> None:
     """Do what a date in a customer's access asks for: end what is over, then work access out anew."""
     require_change()
-    _lock_customer(scope, customer_id)
+    lock_customer(scope, customer_id)
     _settle(scope, customer_id, now(scope))
     access.refresh_access(scope, customer_id)
 
@@ -181,7 +203,7 @@ def end_free_subscriptions(scope: Scope, customer_id: UUID) -> int:
     for row in live:
         step = lifecycle.plan_cancel(State.of(row), moment, immediately=True)
         if step is not None:
-            _take(scope, row, step, moment, "system:erasure")
+            take(scope, row, step, moment, "system:erasure")
             ended += 1
     return ended
 
@@ -216,54 +238,6 @@ def grace_of(scope: Scope) -> timedelta:
     """Return how long the app lets a customer keep access after a failed payment."""
     app = App.objects.within(scope).only("settings").get(pk=scope.app)
     return timedelta(days=AppSettings.of(app.settings).grace_period_days)
-
-
-def event_data(scope: Scope, row: Subscription) -> dict[str, Any]:
-    """Return `{subscription, customer, plan}` as the events about a subscription carry it."""
-    return {
-        "subscription": subscription_as_event(row, now(scope)),
-        "customer": customer_as_event(row.customer),
-        "plan": plan_as_event(row.plan, row.plan_version),
-    }
-
-
-def _take(scope: Scope, row: Subscription, step: Transition, moment: datetime, cause: str) -> Subscription:
-    """Write a step: the row, its place in the history, what it grants, and the event."""
-    for name in COLUMNS:
-        setattr(row, name, getattr(step.after, name))
-    if not step.event:
-        row.save(update_fields=["facts_at"])
-        return row
-    row.access_from, row.access_until = lifecycle.access_window(step.after, row.created_at)
-    row.updated_at = moment
-    row.save()
-    row = find_subscription(scope, row.id)
-    SubscriptionTransition.unscoped.create(
-        **owned_by(scope),
-        subscription=row,
-        name=step.name,
-        from_status=step.before.status if step.before else "",
-        to_status=step.after.status,
-        cause=cause[:300],
-        occurred_at=moment,
-        detail={name: [_plain_value(b), _plain_value(a)] for name, (b, a) in step.changed.items()},
-    )
-    if row.customer.deleted_at is None:
-        emit(scope, step.event, event_data(scope, row), subject=row.customer_id)
-    if row.status == CANCELED:
-        _promote(scope, row)
-    for customer_id in _served(scope, row):
-        access.refresh_access(scope, customer_id)
-    return row
-
-
-def _served(scope: Scope, row: Subscription) -> list[UUID]:
-    """Return the customers whose access hangs on a subscription, in the order in which to lock them."""
-    if row.organization_id is None:
-        return [row.customer_id]
-    places = OrganizationMember.objects.within(scope).filter(organization_id=row.organization_id)
-    members = set(places.values_list("customer_id", flat=True))
-    return sorted(members | {row.customer_id})
 
 
 def _plain(scope: Scope, facts: StripeSubscriptionFacts, row: Subscription | None) -> Facts:
@@ -301,41 +275,23 @@ def _plain(scope: Scope, facts: StripeSubscriptionFacts, row: Subscription | Non
 
 def _make_room(scope: Scope, row: Subscription, status: str, moment: datetime, cause: str) -> None:
     """End the free plan that a paid one takes the place of, or mark the newcomer as one beside another."""
-    live = _live_of(scope, row.customer_id, row.organization_id)
+    live = live_of(scope, row.customer_id, row.organization_id)
+    live = live.exclude(price_id__in=one_time_prices(scope))
     for other in live.filter(stripe_subscription_id="").exclude(pk=row.pk):
         if status != Subscription.Status.INCOMPLETE:
             step = lifecycle.plan_cancel(State.of(other), moment, immediately=True)
             if step is not None:
-                _take(scope, other, step, moment, cause)
+                take(scope, other, step, moment, cause)
     row.beside_another = live.exclude(pk=row.pk).exists()
-
-
-def _promote(scope: Scope, ended: Subscription) -> None:
-    """Let the oldest one beside an ended subscription take its place."""
-    live = _live_of(scope, ended.customer_id, ended.organization_id).order_by("id")
-    if live.filter(beside_another=False).exists():
-        return
-    oldest = live.first()
-    if oldest is not None:
-        oldest.beside_another = False
-        oldest.save(update_fields=["beside_another"])
 
 
 def _settle(scope: Scope, customer_id: UUID, moment: datetime) -> None:
     """End what the clock has ended among the subscriptions that Stripe does not know."""
-    for row in _live_of(scope, customer_id, None).filter(stripe_subscription_id=""):
+    for row in live_of(scope, customer_id, None).filter(stripe_subscription_id=""):
         if lifecycle.status_at(State.of(row), moment) == CANCELED:
             step = lifecycle.plan_cancel(State.of(row), moment, immediately=True)
             if step is not None:
-                _take(scope, row, step, moment, "system:clock")
-
-
-def _live_of(scope: Scope, customer_id: UUID, organization_id: UUID | None) -> ScopedQuerySet[Subscription]:
-    rows = Subscription.objects.within(scope).locked().select_related("plan", "plan_version", "customer")
-    rows = rows.exclude(status=CANCELED)
-    if organization_id is not None:
-        return rows.filter(organization_id=organization_id)
-    return rows.filter(customer_id=customer_id, organization_id__isnull=True)
+                take(scope, row, step, moment, "system:clock")
 
 
 def _of_stripe(scope: Scope, facts: StripeSubscriptionFacts) -> ScopedQuerySet[Subscription]:
@@ -345,15 +301,9 @@ def _of_stripe(scope: Scope, facts: StripeSubscriptionFacts) -> ScopedQuerySet[S
 
 def _locked_by_id(scope: Scope, subscription_id: str | UUID) -> Subscription:
     found = Subscription.objects.within(scope).fetch(subscription_id, SubscriptionNotFound)
-    _lock_customer(scope, found.customer_id)
+    lock_customer(scope, found.customer_id)
     rows = Subscription.objects.within(scope).locked().select_related("plan", "plan_version", "customer")
     return rows.fetch(found.pk, SubscriptionNotFound)
-
-
-def _lock_customer(scope: Scope, customer_id: UUID) -> None:
-    """Hold a customer before any subscription of theirs: one order of locks, so that none wait in a ring."""
-    rows = Customer.objects.within(scope).select_for_update(no_key=True)
-    rows.only("id").get(pk=customer_id)
 
 
 def _live_customer(scope: Scope, customer_id: str | UUID) -> Customer:
@@ -379,10 +329,3 @@ def _customer(scope: Scope, facts: StripeSubscriptionFacts) -> Customer:
 def _has_others(scope: Scope, organization_id: UUID, customer_id: UUID) -> bool:
     places = OrganizationMember.objects.within(scope).filter(organization_id=organization_id)
     return places.exclude(customer_id=customer_id).exists()
-
-
-def _plain_value(value: Any) -> Any:
-    """Return a column's value as the history keeps it."""
-    if isinstance(value, datetime):
-        return render(value)
-    return encode("row", value) if isinstance(value, UUID) else value
