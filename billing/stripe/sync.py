@@ -17,7 +17,7 @@ from django.db import DatabaseError
 
 from billing.models import Checkout, StripeConnection, StripeEvent, Subscription
 from billing.services.invoices import record_invoice
-from billing.services.subscriptions import apply_stripe_subscription
+from billing.services.subscriptions import apply_stripe_subscription, grant_purchase
 from billing.stripe import translate
 from billing.stripe.connect import account_deauthorized, apply_health
 from billing.stripe.errors import StripeObjectGone
@@ -193,6 +193,10 @@ def _record_checkout(scope: Scope, account_id: str, body: Json, cause: str, bega
     elif body.get("status") == "expired" and checkout.status != Checkout.Status.COMPLETE:
         checkout.status = Checkout.Status.EXPIRED
     checkout.save(update_fields=["status", "completed_at"])
+    # A one-time plan has no subscription at Stripe that would tell of it.
+    paid = body.get("payment_status") in {"paid", "no_payment_required"}
+    if body.get("mode") == "payment" and body.get("status") == "complete" and paid:
+        grant_purchase(scope, checkout, cause)
     return True
 
 
