@@ -19,7 +19,7 @@ from stackbe.kernel.routes import least_role
 from stackbe.kernel.scope import Role, Scope, platform_scope
 from stackbe.kernel.transactions import change, reading
 
-NULLABLE = ("dev_callback_url", "verification_url", "email_from_name", "brand_color", "logo_url")
+NULLABLE = ("dev_callback_url", "verification_url", "email_from_name", "brand_color")
 
 
 class NewAppForm(forms.Form):
@@ -61,9 +61,6 @@ class SettingsForm(forms.Form):
         required=False,
         help_text="As #rrggbb. Buttons of your sign-in page and mails take it.",
         widget=forms.TextInput(attrs={"placeholder": "#0a6577", "spellcheck": "false"}),
-    )
-    logo_url = forms.CharField(
-        label="Logo URL", required=False, widget=forms.URLInput, help_text="A square picture, served over https."
     )
     email_from_name = forms.CharField(
         label="Sender’s name",

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from accounts.dashboard.frame import AppPage, as_the_api_takes_it
-from accounts.models import Customer, CustomerSession
+from accounts.models import Customer
 from accounts.serializers import CustomerInput
 from accounts.services.customers import (
     create_customer,
@@ -17,11 +17,12 @@ from accounts.services.customers import (
     find_customer,
     search_customers,
 )
+from accounts.services.sessions import end_session, live_sessions
 from billing.models import Access, DefaultAccess, InvoiceReference, Subscription
-from stackbe.kernel.clock import now, wall_clock
+from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.tenancy import ScopedQuerySet
-from stackbe.kernel.transactions import current, reading
+from stackbe.kernel.transactions import change, current, reading
 from usage.services.summary import standing
 from webhooks.models import Event
 
@@ -87,7 +88,6 @@ class OneCustomer(AppPage):
         """Return identity, access, usage, subscriptions, invoices, sessions and events."""
         scope = self.scope
         customer = find_customer(scope, public_id=customer_id)
-        sessions = CustomerSession.objects.within(scope).filter(customer=customer, revoked_at__isnull=True)
         moment = now(scope)
         access = Access.objects.within(scope).filter(customer=customer).first()
         granted = access if access and holds_now(access, moment) else DefaultAccess.objects.within(scope).first()
@@ -99,7 +99,7 @@ class OneCustomer(AppPage):
             "usage": standing(scope, customer.pk),
             "subscriptions": list(subscriptions_of(self).filter(customer=customer).order_by("-pk")[:10]),
             "invoices": list(InvoiceReference.objects.within(scope).filter(customer=customer).order_by("-pk")[:10]),
-            "sessions": list(sessions.filter(expires_at__gt=wall_clock()).order_by("-pk")[:10]),
+            "sessions": list(live_sessions(scope, customer.pk).order_by("-pk")[:10]),
             "events": list(Event.objects.within(scope).filter(subject_id=customer.pk).order_by("-pk")[:10]),
         }
 
@@ -117,6 +117,20 @@ class DeleteCustomer(AppPage):
         self.perform(lambda scope: delete_customer(scope, customer_id))
         self.done("The customer is signed out and will be erased.", "dashboard-customers")
         return redirect("dashboard-customers", app_id)
+
+
+class SignOut(AppPage):
+    """Ending all of a customer's sessions."""
+
+    resource = "customers"
+
+    def post(self, request: HttpRequest, app_id: str, customer_id: str) -> HttpResponse:
+        """End them; their tokens are refused from the next request on."""
+        with change(self.scope):
+            customer = find_customer(self.scope, public_id=customer_id)
+            for session in live_sessions(self.scope, customer.pk):
+                end_session(self.scope, session, "signed out in the dashboard")
+        return self.done("Signed out everywhere.", "dashboard-customer", customer_id)
 
 
 def subscriptions_of(page: AppPage) -> ScopedQuerySet[Subscription]:

@@ -33,9 +33,10 @@ class Start(MemberPage):
     """/dashboard/: the app that was last looked at, the first one, or the way to a first one."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Send the member on."""
-        last = request.session.get("app")
-        for place in memberships_of(self.user.id):
+        """Send the member on; `?account=` names one of several accounts."""
+        last, wanted = request.session.get("app"), request.GET.get("account")
+        places = memberships_of(self.user.id)
+        for place in [p for p in places if str(p.tenant_id) == wanted] or places:
             scope = member_scope(self.user, place.tenant_id)
             with reading(scope):
                 names = [app.public_id for app in list_apps(scope).order_by("created_at")]

@@ -20,6 +20,11 @@ PAGES: list[URLPattern] = [
         customers.DeleteCustomer.as_view(),
         name="dashboard-customer-delete",
     ),
+    path(
+        f"{APP}/customers/<str:customer_id>/sign-out",
+        customers.SignOut.as_view(),
+        name="dashboard-customer-sign-out",
+    ),
     path(f"{APP}/settings", apps.Settings.as_view(), name="dashboard-settings"),
     path(f"{APP}/settings/archive", apps.Archive.as_view(), name="dashboard-app-archive"),
 ]

@@ -202,3 +202,34 @@ def test_a_revoked_key_is_refused_on_its_next_call(visitors):
     for _ in range(10):
         with pytest.raises(urllib.error.HTTPError, match="401"):
             call(base, key, "/customers", {"email": "lee@example.com"})
+
+
+def test_customers_are_found_while_one_types(visitors):
+    ada = visitors()
+    ada.sign_in()
+    app = make_app(ada)
+    key = make_key(ada)
+    for name in ("kim", "lee"):
+        call(ada.stack.base_url, key, "/customers", {"email": f"{name}@example.com"})
+    ada.go(f"/dashboard/{app}/customers")
+    ada.page.evaluate("window.stillTheSamePage = true")
+
+    ada.page.get_by_label("Find a customer").press_sequentially("lee@example.com")
+
+    ada.page.get_by_role("link", name="kim@example.com").wait_for(state="hidden")
+    assert ada.page.get_by_role("link", name="lee@example.com").is_visible()
+    assert ada.page.evaluate("window.stillTheSamePage")
+    assert "q=lee" in ada.page.url
+
+
+def test_a_delivery_changes_before_ones_eyes(visitors, receiver):
+    ada = visitors()
+    ada.sign_in()
+    make_app(ada)
+    add_endpoint(ada, receiver.url)
+    ada.page.get_by_role("link", name=receiver.url).click()
+
+    ada.page.get_by_role("button", name="Send test event").click()
+
+    ada.page.get_by_role("cell", name="Delivered").wait_for()
+    assert [headers["webhook-id"][:4] for headers, _ in receiver.got] == ["evt_"]

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
+from accounts.models import Membership
 from apikeys.models import ApiKey
 from billing.models import Plan
-from stackbe.kernel.transactions import reading
+from stackbe.kernel.transactions import change, reading
 from tests.cast import Api
 from tests.dashboard.conftest import newcomer
 from usage.services.metrics import live_metrics
@@ -293,3 +294,28 @@ def test_metrics_are_listed_once_defined(desk):
     assert "exists already" in words(twice)
     with reading(desk.company.scope):
         assert live_metrics(desk.company.scope).count() == 1
+
+
+def test_signing_a_customer_out_ends_their_sessions(desk):
+    api = Api(desk.company.key)
+    customer = api.post("/customers", {"email": "kim@example.com"}).json()["id"]
+    token = api.post(f"/customers/{customer}/sessions").json()["sessionToken"]
+    session = f"/apps/{desk.company.app}/auth/session"
+    assert Api(token).get(session).status_code == 200
+
+    response = desk.post(f"customers/{customer}/sign-out")
+
+    assert "Signed out everywhere" in words(response)
+    assert "No session is open" in words(response)
+    assert Api(token).get(session).status_code == 401
+
+
+def test_who_has_two_accounts_changes_between_them(desk, globex):
+    with change(globex.scope):
+        Membership(tenant_id=globex.tenant_id, user_id=desk.user.pk, role="viewer").save(force_insert=True)
+
+    menu = words(desk.get())
+    there = desk.client.get(f"/dashboard/?account={globex.tenant_id}", follow=True)
+
+    assert "Your other accounts" in menu
+    assert globex.app in there.request["PATH_INFO"]
