@@ -107,7 +107,7 @@ def settle_open_checkouts(scope: Scope, customer_id: UUID) -> None:
         with suppress(StripeUnavailable, StripeRefused, StripeNotConnected, LeaseLost):
             sync_until_done(
                 scope, account_id, "checkout.session", session_id,
-                cause=f"stripe:{session_id}", patience_seconds=RETURN_SECONDS / 2,
+                cause=f"stripe:{session_id}", patience_seconds=RETURN_SECONDS / 3,
             )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def sync_object(
                 ours = body is None or RECORD[kind](scope, account_id, body, cause, began)
                 _events_done(scope, account_id, object_id, began, ignored=not ours)
                 again = lease.finish()
-            if ours:
+            if ours and patience_seconds is None:
                 _mirror(account, kind, body, object_id)
     except BaseException:
         lease.give_up()

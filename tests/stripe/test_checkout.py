@@ -56,6 +56,17 @@ def test_who_returns_while_stripe_is_down_gets_what_we_know(shop: Any, settings:
     assert answer.json()["code"] == "NO_ACTIVE_SUBSCRIPTION"
 
 
+def test_who_returns_while_stripe_hangs_is_answered_within_two_seconds(shop: Any):
+    shop.checkout()
+    shop.sandbox.fault("api_hang", path="/v1/checkout/sessions", seconds=30)
+
+    began = time.monotonic()
+    answer = shop.current()
+
+    assert answer.status_code == 404
+    assert time.monotonic() - began < 2
+
+
 def test_an_app_without_an_account_is_told_to_connect(acme_api: Api):
     body = {"name": "Pro", "priceCents": 100, "currency": "usd", "interval": "month"}
     plan = acme_api.post("/plans", body).json()["id"]

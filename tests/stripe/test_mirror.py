@@ -51,6 +51,7 @@ def test_the_mirror_keeps_allowed_keys_alone(shop: Any):
 def test_the_mirror_follows_a_change_and_forgets_what_is_gone(shop: Any):
     subscription = shop.subscribe()
     shop.api.post(f"/subscriptions/{subscription['id']}/cancel", {"immediately": True})
+    shop.deliver()
     assert rows(djstripe.Subscription)[0].stripe_data["status"] == "canceled"
 
     account = ConnectedAccount(shop.account_id)
