@@ -15,7 +15,8 @@ from usage.services.metrics import metric_named
 from usage.services.track import Figures
 
 STANDING = """
-select m.name, coalesce(c.used, 0), (a.limits -> m.name ->> 'included')::bigint, w.starts, w.ends,
+select case when a.rank < 3 then 'standing' else 'no_plan' end, m.name, coalesce(c.used, 0),
+  (a.limits -> m.name ->> 'included')::bigint, w.starts, w.ends,
   coalesce(a.limits -> m.name ->> 'mode', 'soft')
 from usage_metric m
 cross join (
@@ -58,7 +59,7 @@ def standing(scope: Scope, customer_id: UUID, names: Sequence[str] | None = None
     with connection.cursor() as cursor:
         cursor.execute(STANDING, parameters)
         rows = cursor.fetchall()
-    return [Figures("standing", *row) for row in rows]
+    return [Figures(*row) for row in rows]
 
 
 def standing_on(scope: Scope, customer_id: UUID, metric: str) -> Figures:

@@ -99,10 +99,11 @@ class UsageCheck(ApiView):
         asked = self.query()
         figures = summary.standing_on(self.scope, asked["customer_id"], asked["metric"])
         fits = figures.limit is None or figures.used + asked["quantity"] <= figures.limit
+        granted = figures.outcome != "no_plan"
         shown = figures.as_json()
         return Response(
             {
-                "allowed": fits or figures.mode == "soft",
+                "allowed": granted and (fits or figures.mode == "soft"),
                 "currentUsage": figures.used,
                 "limit": figures.limit,
                 "planLimit": figures.limit,

@@ -1,0 +1,79 @@
+"""GET /v1/usage and /v1/usage/check"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.refusals import assert_hidden, assert_needs_credential, assert_needs_scope, never
+from tests.usage.stage import grant_default, make_customer, make_subscriber
+
+
+def test_the_figures_of_every_metric_are_shown(acme_api, ada):
+    acme_api.post("/usage/track", ada.event(quantity=4))
+
+    body = acme_api.get(f"/usage?customerId={ada.id}").json()
+
+    calls, exports = body["metrics"]
+    assert (calls["metric"], calls["currentUsage"], calls["limit"], calls["remaining"]) == ("api_calls", 4, 10, 6)
+    assert (exports["metric"], exports["limit"], exports["resetsAt"]) == ("exports", 5, None)
+    assert body["billingPeriod"]["end"] == calls["resetsAt"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "quantity", "allowed"),
+    [("api_calls", 6, True), ("api_calls", 7, False), ("api_calls", 0, True), ("exports", 99, True)],
+)
+def test_a_question_counts_nothing(acme_api, ada, metric, quantity, allowed):
+    acme_api.post("/usage/track", ada.event(quantity=4))
+
+    for _ in range(2):
+        body = acme_api.get(f"/usage/check?customerId={ada.id}&metric={metric}&quantity={quantity}").json()
+        assert body["allowed"] is allowed
+        assert body["currentUsage"] == (4 if metric == "api_calls" else 0)
+        assert body["effectiveLimit"] == body["planLimit"] + body["addonCredits"]
+
+
+def test_what_may_be_used_is_what_track_then_takes(acme_api, acme, ada):
+    bob = make_customer(acme, "bob@example.com")
+    asked = f"/usage/check?customerId={bob.id}&metric=api_calls&quantity=2"
+    assert acme_api.post("/usage/track", bob.event(quantity=2)).json()["code"] == "NO_ACTIVE_SUBSCRIPTION"
+    assert acme_api.get(asked).json()["allowed"] is False
+
+    grant_default(acme)
+
+    assert acme_api.get(asked).json()["allowed"] is True
+    assert acme_api.post("/usage/track", bob.event(quantity=2)).status_code == 200
+
+
+def test_unknown_things_are_named(acme_api, ada):
+    unknown = acme_api.get(f"/usage/check?customerId={ada.id}&metric=nope")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "METRIC_NOT_FOUND")
+    for path in (f"/usage?customerId={never('cust')}", f"/usage/check?customerId={never('cust')}&metric=api_calls"):
+        response = acme_api.get(path)
+        assert (response.status_code, response.json()["code"]) == (404, "CUSTOMER_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["quantity=-1", "quantity=1.5", "quantity=x", "quantity=1e3", "quantity=99999999999999", "colour=red", "metric=b"],
+)
+def test_bad_queries_are_refused(acme_api, ada, query):
+    response = acme_api.get(f"/usage/check?customerId={ada.id}&metric=api_calls&{query}")
+
+    assert (response.status_code, response.json()["code"]) == (400, "VALIDATION_ERROR")
+    assert list(response.json()["fields"]) == [query.partition("=")[0]]
+
+
+def test_what_is_missing_is_named(acme_api, ada):
+    for path in ("/usage", "/usage/check?metric=api_calls", f"/usage/check?customerId={ada.id}"):
+        assert acme_api.get(path).json()["code"] == "MISSING_REQUIRED_FIELD"
+    assert acme_api.get("/usage?customerId=%00").status_code == 400
+
+
+def test_who_may(acme, globex, globex_api, ada):
+    make_subscriber(globex)
+    for path, tail in (("/usage?", ""), ("/usage/check?", "&metric=api_calls")):
+        mine = f"{path}customerId={ada.id}{tail}"
+        assert_needs_credential("GET", mine)
+        assert_needs_scope(acme.api("usage:write"), "usage:read", "GET", mine)
+        assert_hidden(globex_api, "GET", mine, f"{path}customerId={never('cust')}{tail}")
