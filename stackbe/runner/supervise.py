@@ -191,7 +191,10 @@ class Supervisor:
         living = [child.process.pid for child in self.children if child.process is not None]
         found = {pid: processes.look_up(pid) for pid in living}
         born = {str(pid): process.born for pid, process in found.items() if process is not None}
-        self.record.write_text(json.dumps(born), encoding="utf-8")
+        # Whole or not at all: a kill may come between any two bytes.
+        draft = self.record.with_suffix(".draft")
+        draft.write_text(json.dumps(born), encoding="utf-8")
+        draft.replace(self.record)
 
 
 def end_leftovers(record: Path) -> int:

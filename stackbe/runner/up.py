@@ -26,7 +26,7 @@ from stackbe.runner.state import REPOSITORY, RunnerError
 from stackbe.runner.supervise import Program, Supervisor, end_leftovers
 
 MANAGE = str(REPOSITORY / "manage.py")
-READY_SECONDS = 90
+READY_SECONDS = 180
 
 
 def main(argv: list[str]) -> int:

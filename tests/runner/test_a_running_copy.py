@@ -22,7 +22,7 @@ from stackbe.runner.devdb import Server
 from stackbe.runner.state import REPOSITORY
 from tests.runner.test_supervise import until
 
-START_SECONDS = 120
+START_SECONDS = 240
 
 
 def free_port():
@@ -68,7 +68,7 @@ class Copy:
 
     def down(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_the_other_spelling_of_this_machine_is_redirected(copy):
 
 def test_a_second_up_is_refused_with_a_sentence(copy):
     second = subprocess.run(
-        copy.command, env=copy.environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+        copy.command, env=copy.environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
     )
 
     assert second.returncode == 1
@@ -140,9 +140,9 @@ def test_every_killed_server_comes_back(copy):
     for pid, _ in before:
         os.kill(int(pid), signal.SIGKILL)
 
-    until(lambda: len(born(copy) - before) == len(before), seconds=60)
-    until(lambda: copy.status("/readyz") == 200, seconds=60)
-    until(lambda: not ports.is_free(copy.port + 1), seconds=60)
+    until(lambda: len(born(copy) - before) == len(before), seconds=120)
+    until(lambda: copy.status("/readyz") == 200, seconds=120)
+    until(lambda: not ports.is_free(copy.port + 1), seconds=120)
 
 
 def test_a_killed_database_comes_back_and_the_servers_find_it(copy):
@@ -150,8 +150,8 @@ def test_a_killed_database_comes_back_and_the_servers_find_it(copy):
 
     os.kill(pid, signal.SIGKILL)
 
-    until(lambda: "PostgreSQL had died and was started again" in copy.said(), seconds=30)
-    until(lambda: copy.status("/readyz") == 200 and copy.status("/v1/me") == 401, seconds=30)
+    until(lambda: "PostgreSQL had died and was started again" in copy.said(), seconds=90)
+    until(lambda: copy.status("/readyz") == 200 and copy.status("/v1/me") == 401, seconds=90)
 
 
 def test_a_stop_ends_everything_and_the_next_start_takes_seconds(copy):

@@ -18,7 +18,7 @@ from stackbe.runner import processes, supervise
 from stackbe.runner.supervise import Program, Supervisor, end_leftovers
 
 SLEEPER = "import time; print('here', flush=True); time.sleep(600)"
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 def until(what, *, seconds=PATIENCE_SECONDS):
