@@ -146,7 +146,7 @@ def unfit(type: str, value: Any) -> str | None:  # noqa: A002  # likewise
         Feature.Type.LIST: isinstance(value, list)
         and len(items) <= LIST_LENGTH
         and all(isinstance(item, str) and len(item) <= STRING_LENGTH for item in items),
-        Feature.Type.METERED: value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0),
+        Feature.Type.METERED: value is None or (number and isinstance(value, int) and value >= 0),
     }
     sentences = {
         Feature.Type.BOOLEAN: "Must be true or false.",
