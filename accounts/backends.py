@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class MagicLinkBackend(ModelBackend):
     """Loads the user of a session; `authenticate` always declines."""
 
-    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
+    def authenticate(self, request: HttpRequest | None, *_: Any, **__: Any) -> None:
         """Decline: links are redeemed in accounts.services, not here."""
 
-    def get_user(self, user_id: UUID) -> User | None:  # type: ignore[override]  # our keys are UUIDs
+    def get_user(self, user_id: UUID) -> User | None:
         """Return the user while active."""
         return User.objects.filter(pk=user_id, is_active=True).first()

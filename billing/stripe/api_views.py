@@ -44,7 +44,7 @@ class CustomerReference(serializers.Field[Any, Any, Any, Any]):
         return dict(form.validated_data)
 
 
-class CustomerReferenceSchema(OpenApiSerializerFieldExtension):
+class CustomerReferenceSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # its registry is untyped
     """How the API's document describes it."""
 
     target_class = CustomerReference
