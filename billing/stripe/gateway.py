@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from uuid import UUID
 
 import stripe
@@ -98,20 +98,20 @@ class ConnectedAccount:
     def fetch(self, kind: str, object_id: str, *, expand: list[str] | None = None) -> Json:
         """Return an object as it is now, cut down to what may be kept."""
         params = {"expand": expand} if expand else {}
-        return shapes.keep(self._call("get", f"{shapes.PATHS[kind]}/{object_id}", params, None))
+        return shapes.keep_object(self._call("get", f"{shapes.PATHS[kind]}/{object_id}", params, None))
 
     def create(self, kind: str, params: Json, *, intent: Intent) -> Json:
         """Make an object, once for the intent however often it is asked."""
-        return shapes.keep(self._call("post", shapes.PATHS[kind], params, intent))
+        return shapes.keep_object(self._call("post", shapes.PATHS[kind], params, intent))
 
     def update(self, kind: str, object_id: str, params: Json, *, intent: Intent, action: str = "") -> Json:
         """Change an object, or have Stripe do something to it (`action`, such as `expire`)."""
         path = f"{shapes.PATHS[kind]}/{object_id}" + (f"/{action}" if action else "")
-        return shapes.keep(self._call("post", path, params, intent))
+        return shapes.keep_object(self._call("post", path, params, intent))
 
     def delete(self, kind: str, object_id: str, params: Json, *, intent: Intent) -> Json:
         """Delete an object; a subscription is cancelled by it."""
-        return shapes.keep(self._call("delete", f"{shapes.PATHS[kind]}/{object_id}", params, intent))
+        return shapes.keep_object(self._call("delete", f"{shapes.PATHS[kind]}/{object_id}", params, intent))
 
     def list(self, kind: str, params: Json | None = None, *, most: int = 1000) -> Iterator[Json]:
         """Yield objects newest first, page after page, at most `most` of them."""
@@ -120,7 +120,7 @@ class ConnectedAccount:
         while True:
             page = self._call("get", shapes.PATHS[kind], asked, None)
             for body in page["data"]:
-                yield shapes.keep(body)
+                yield shapes.keep_object(body)
                 seen += 1
                 if seen >= most:
                     return
@@ -130,7 +130,7 @@ class ConnectedAccount:
 
     def account(self) -> Json:
         """Return the account itself: may it charge, what does Stripe still want of it."""
-        return shapes.keep(self._call("get", "/v1/account", {}, None))
+        return shapes.keep_object(self._call("get", "/v1/account", {}, None))
 
     def _call(self, method: str, path: str, params: Json, intent: Intent | None) -> Json:
         refuse_forbidden(params)
@@ -207,7 +207,9 @@ def _ask(what: str, call: Callable[[], Any]) -> Json:
         answer = call()
     except stripe.StripeError as failure:
         _translate(what, failure, time.monotonic() - started)
-    data: Json = answer.data if isinstance(answer, stripe.StripeResponse) else answer.to_dict(for_json=True)
+    if isinstance(answer, stripe.StripeResponse):
+        return cast("Json", answer.data)
+    data: Json = answer.to_dict(for_json=True)
     return data
 
 

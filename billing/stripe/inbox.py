@@ -161,5 +161,3 @@ def claim_event(scope: Scope, told: Told) -> bool:
         kind = DEAUTHORIZED if told.type == DEAUTHORIZATION else kind_of(told.type)
         defer_sync(scope, told.account_id, str(kind), told.object_id, cause=f"stripe:{told.id}")
     return True
-
-

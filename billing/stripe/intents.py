@@ -63,9 +63,7 @@ def perform(scope: Scope, intent: Intent, call: Callable[[], Json]) -> Json:
     except StripeRefused as refused:
         with change(scope):
             rows = StripeIntent.objects.within(scope).filter(pk=intent.id)
-            rows.update(
-                state=StripeIntent.State.FAILED, error_code=refused.stripe_code[:80], updated_at=wall_clock()
-            )
+            rows.update(state=StripeIntent.State.FAILED, error_code=refused.stripe_code[:80], updated_at=wall_clock())
         raise
 
 

@@ -49,7 +49,7 @@ class MirrorRefused(RuntimeError):
     """A row that must not be stored, or not by that hand."""
 
 
-class _CallsNobody(ImpossibleAPIRequest):
+class _CallsNobody(ImpossibleAPIRequest):  # type: ignore[misc]  # dj-stripe ships no types
     """dj-stripe wanted to fetch something: the relation is left empty instead."""
 
 
@@ -134,9 +134,9 @@ def install() -> None:
         setattr(StripeModel, name, _calls_nobody)
     for name in ("api_list", "_get_or_retrieve"):
         setattr(StripeModel, name, classmethod(_calls_nobody))
-    StripeModel._find_owner_account = classmethod(_owner_row)  # type: ignore[method-assign]  # noqa: SLF001  # the guard's purpose
-    StripeModel._stripe_object_to_subscription_items = classmethod(_none)  # type: ignore[method-assign]  # noqa: SLF001  # as above
-    mirror.Product._sync_product_features = _none  # type: ignore[method-assign]  # noqa: SLF001  # as above
+    StripeModel._find_owner_account = classmethod(_owner_row)  # noqa: SLF001  # the guard's purpose
+    StripeModel._stripe_object_to_subscription_items = classmethod(_none)  # noqa: SLF001  # as above
+    mirror.Product._sync_product_features = _none  # noqa: SLF001  # as above
     pre_save.connect(_guard, dispatch_uid="stackbe-mirror-guard")
 
 
@@ -148,7 +148,7 @@ def _none(*_: Any, **__: Any) -> list[Any]:
     return []
 
 
-def _owner_row(cls: type[Any], data: Any, **_: Any) -> Any:
+def _owner_row(*_: Any, **__: Any) -> Any:
     """Return the account that is being mirrored; it owns itself."""
     return mirror.Account.objects.filter(id=_owner.get()).first()
 

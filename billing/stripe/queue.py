@@ -38,9 +38,7 @@ def defer_push_app(scope: Scope) -> None:
 
 def defer_sync(scope: Scope, account_id: str, kind: str, object_id: str, cause: str) -> None:
     """Queue in the open change that a Stripe object be fetched and our rows follow it."""
-    _defer(
-        SYNC_OBJECT, app_id=str(scope.app), account_id=account_id, kind=kind, object_id=object_id, cause=cause
-    )
+    _defer(SYNC_OBJECT, app_id=str(scope.app), account_id=account_id, kind=kind, object_id=object_id, cause=cause)
 
 
 def defer_look_again(scope: Scope, account_id: str, kind: str, object_id: str, cause: str) -> None:

@@ -86,6 +86,12 @@ def keep(body: Any) -> Any:
     return kept
 
 
+def keep_object(body: dict[str, Any]) -> dict[str, Any]:
+    """Return one object likewise."""
+    kept: dict[str, Any] = keep(body)
+    return kept
+
+
 def marks(metadata: Any) -> dict[str, str]:
     """Return the metadata that we wrote; what a tenant writes into theirs is no business of ours."""
     return {name: str(value) for name, value in (metadata or {}).items() if name.startswith(MARK)}

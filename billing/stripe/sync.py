@@ -117,8 +117,10 @@ def still_waiting(scope: Scope, account_id: str, object_id: str) -> bool:
 def failed(scope: Scope, account_id: str, object_id: str, failure: Exception) -> None:
     """Keep with the events of an object that they could not be processed: a class and Stripe's code, no more."""
     with change(scope):
-        for event in StripeEvent.objects.within(scope).locked().filter(
-            account_id=account_id, object_id=object_id, state=StripeEvent.State.RECEIVED
+        for event in (
+            StripeEvent.objects.within(scope)
+            .locked()
+            .filter(account_id=account_id, object_id=object_id, state=StripeEvent.State.RECEIVED)
         ):
             event.attempts += 1
             event.error_class = type(failure).__name__[:80]
@@ -201,9 +203,7 @@ def _record_checkout(scope: Scope, account_id: str, body: Json, cause: str, bega
 
 
 def _record_subscription(scope: Scope, account_id: str, body: Json, cause: str, began: datetime) -> bool:
-    known = Subscription.objects.within(scope).filter(
-        stripe_account=account_id, stripe_subscription_id=body["id"]
-    )
+    known = Subscription.objects.within(scope).filter(stripe_account=account_id, stripe_subscription_id=body["id"])
     if not translate.is_ours(scope, body) and not known.exists():
         return False
     apply_stripe_subscription(scope, translate.subscription_facts(account_id, body, began), cause)

@@ -17,7 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
-from django_ratelimit.decorators import ratelimit
+from django_ratelimit.core import is_ratelimited
 
 from accounts.lookups import known_app
 from accounts.models import User
@@ -38,7 +38,7 @@ NONCES = "stripe_connect"
 STATE_SALT = "stackbe.stripe.connect"
 STATE_SECONDS = 3600
 MOST_AT_ONCE = 5
-limited = ratelimit(group="stripe-connect", key="user_or_ip", rate="30/m", block=True)
+PRESSES = "30/m"
 
 
 @csrf_exempt
@@ -59,7 +59,6 @@ def stripe_inbox(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
 
 @require_GET
 @login_required
-@limited
 def connect_start(request: HttpRequest, app_id: str) -> HttpResponse:
     """Send the developer's browser to Stripe to connect an app.
 
@@ -75,7 +74,6 @@ def connect_start(request: HttpRequest, app_id: str) -> HttpResponse:
 
 @require_GET
 @login_required
-@limited
 def connect_callback(request: HttpRequest) -> HttpResponse:
     """Receive the browser back from Stripe and finish the connection."""
     try:
@@ -106,7 +104,6 @@ def connect_callback(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-@limited
 def connect_end(request: HttpRequest, app_id: str) -> HttpResponse:
     """Disconnect an app from its Stripe account."""
     if connect.disconnect(_member(request, app_id)):
@@ -116,7 +113,6 @@ def connect_end(request: HttpRequest, app_id: str) -> HttpResponse:
 
 @require_POST
 @login_required
-@limited
 def repair(request: HttpRequest, app_id: str) -> HttpResponse:
     """Queue what brings an app's rows and its Stripe account back in step."""
     scope = _member(request, app_id)
@@ -142,6 +138,8 @@ def page_of(app_id: str) -> str:
 
 def _member(request: HttpRequest, app_id: str) -> Scope:
     """Return the developer's scope in the app, or refuse: the account is the owner's and the admins' to connect."""
+    if is_ratelimited(request, group="stripe-connect", key="user_or_ip", rate=PRESSES, increment=True):
+        raise PermissionDenied("Too many tries. Wait a minute.")
     try:
         app = known_app(ids.decode("app", app_id))
     except ids.MalformedId:

@@ -71,9 +71,11 @@ class Shop:
     def order(self, email: str = "ada@example.com", **more: Any) -> dict[str, Any]:
         """Return the body of a checkout request."""
         return {
-            "email": email, "planId": self.plan,
+            "email": email,
+            "planId": self.plan,
             "successUrl": "https://shop.example/thanks?session={CHECKOUT_SESSION_ID}",
-            "cancelUrl": "https://shop.example/prices", **more,
+            "cancelUrl": "https://shop.example/prices",
+            **more,
         }
 
     def checkout(self, email: str = "ada@example.com", **more: Any) -> dict[str, Any]:

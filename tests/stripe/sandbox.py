@@ -121,7 +121,8 @@ class Sandbox:
             assert time.monotonic() < deadline, "the sandbox does not deliver"
             time.sleep(0.02)
         return [
-            each for each in list(self.door.received)
+            each
+            for each in list(self.door.received)
             if each.event.get("account") == account and (not types or each.event["type"] in types)
         ]
 
@@ -141,7 +142,10 @@ def start(port: int, state: Path, *, cardlike: bool = False) -> Sandbox:
     url = f"http://127.0.0.1:{port}"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE_")}
     environment |= {
-        "STRIPE_SECRET_KEY": SECRET_KEY, "STRIPE_API_BASE": url, "STRIPE_CONNECT_BASE": url, "BASE_URL": door.url,
+        "STRIPE_SECRET_KEY": SECRET_KEY,
+        "STRIPE_API_BASE": url,
+        "STRIPE_CONNECT_BASE": url,
+        "BASE_URL": door.url,
         "STACKBE_SANDBOX_CARDLIKE": "1" if cardlike else "",
     }
     command = [sys.executable, "-m", "billing.stripe.sandbox", "--port", str(port), "--state", str(state)]

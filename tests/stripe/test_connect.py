@@ -229,7 +229,6 @@ def test_stripe_down_connects_nothing(developer: Developer, settings: Any):
 
 def _user(developer: Developer) -> Any:
 
-
     return User.objects.get(pk=developer.membership.user_id)
 
 

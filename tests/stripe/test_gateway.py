@@ -150,4 +150,13 @@ def test_what_comes_back_is_cut_down_to_what_may_be_kept(account: ConnectedAccou
         "customer", {"email": "ada@example.com", "name": "Ada", "phone": "+1"}, intent=Intent(new_id())
     )
 
-    assert set(made) <= {"id", "object", "created", "livemode", "metadata", "currency", "delinquent"}
+    assert set(made) <= {
+        "id",
+        "object",
+        "created",
+        "livemode",
+        "metadata",
+        "currency",
+        "delinquent",
+        "has_payment_method",
+    }

@@ -67,7 +67,10 @@ def events(scope: Any) -> list[tuple[str, str]]:
 
 FORGERIES = {
     "a foreign secret": lambda body: (body, signed(body, secret="whsec_other")),
-    "the platform's secret on the connect endpoint": lambda body: (body, signed(body, secret="whsec_platformOfTheTests")),
+    "the platform's secret on the connect endpoint": lambda body: (
+        body,
+        signed(body, secret="whsec_platformOfTheTests"),
+    ),
     "301 seconds old": lambda body: (body, signed(body, age=301)),
     "an hour ahead": lambda body: (body, signed(body, age=-3600)),
     "re-serialised": lambda body: (json.dumps(json.loads(body), indent=1).encode(), signed(body)),

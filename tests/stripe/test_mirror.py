@@ -44,7 +44,15 @@ def test_the_mirror_keeps_allowed_keys_alone(shop: Any):
 
     text = json.dumps([row.stripe_data for model in mirror.MODELS.values() for row in rows(model)])
 
-    for word in ("ada@example.com", "hosted_invoice_url", "default_payment_method", "card", "last4", "address", "phone"):
+    for word in (
+        "ada@example.com",
+        "hosted_invoice_url",
+        "default_payment_method",
+        "card",
+        "last4",
+        "address",
+        "phone",
+    ):
         assert word not in text, word
 
 
@@ -73,7 +81,9 @@ def test_another_accounts_row_of_the_same_id_is_never_replaced(shop: Any, globex
     assert (row.name, row.djstripe_owner_account_id) == ("Mine", shop.account_id)
 
 
-@pytest.mark.parametrize("name", ["APIKey", "Event", "WebhookEventTrigger", "PaymentMethod", "Charge", "Card", "Payout"])
+@pytest.mark.parametrize(
+    "name", ["APIKey", "Event", "WebhookEventTrigger", "PaymentMethod", "Charge", "Card", "Payout"]
+)
 def test_what_may_not_be_stored_cannot_be_saved(db: None, name: str):
     with pytest.raises(mirror.MirrorRefused):
         getattr(djstripe, name)().save()

@@ -79,7 +79,9 @@ def tables() -> dict[str, list[str]]:
         )]  # fmt: skip
         for name in names:
             database.execute(f"alter table {name} no force row level security")
-            found[name] = [row[0] for row in database.execute(f"select json_strip_nulls(row_to_json(t))::text from {name} t")]
+            found[name] = [
+                row[0] for row in database.execute(f"select json_strip_nulls(row_to_json(t))::text from {name} t")
+            ]
         database.rollback()
     return found
 
