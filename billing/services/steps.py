@@ -84,7 +84,7 @@ def event_data(scope: Scope, row: Subscription) -> dict[str, Any]:
 def _promote(scope: Scope, ended: Subscription) -> None:
     """Let the oldest one beside an ended subscription take its place."""
     live = live_of(scope, ended.customer_id, ended.organization_id).order_by("id")
-    live = live.exclude(price_id__in=one_time_prices(scope))
+    live = live.exclude(price__in=one_time_prices(scope))
     if live.filter(beside_another=False).exists():
         return
     oldest = live.first()
@@ -95,7 +95,7 @@ def _promote(scope: Scope, ended: Subscription) -> None:
 
 def one_time_prices(scope: Scope) -> ScopedQuerySet[Price]:
     """Return the prices that are paid once: what was bought at one of them lasts, beside any subscription."""
-    return Price.objects.within(scope).filter(interval=Price.Interval.ONE_TIME).values("pk")
+    return Price.objects.within(scope).filter(interval=Price.Interval.ONE_TIME)
 
 
 def _served(scope: Scope, row: Subscription) -> list[UUID]:

@@ -276,7 +276,7 @@ def _plain(scope: Scope, facts: StripeSubscriptionFacts, row: Subscription | Non
 def _make_room(scope: Scope, row: Subscription, status: str, moment: datetime, cause: str) -> None:
     """End the free plan that a paid one takes the place of, or mark the newcomer as one beside another."""
     live = live_of(scope, row.customer_id, row.organization_id)
-    live = live.exclude(price_id__in=one_time_prices(scope))
+    live = live.exclude(price__in=one_time_prices(scope))
     for other in live.filter(stripe_subscription_id="").exclude(pk=row.pk):
         if status != Subscription.Status.INCOMPLETE:
             step = lifecycle.plan_cancel(State.of(other), moment, immediately=True)
