@@ -37,7 +37,7 @@ MOST_PEPPERS = 10_000
 MINUTE = 60
 CHECK = (
     "select outcome, scopes, hot_limit, remaining, reset_ms, customer_found, answered_by, source, granted,"
-    " overrides, app_moment from usage_check(%s, %s, %s, %s, %s, %s)"
+    " overrides, app_moment from usage_check(%s, %s, %s, %s, %s)"
 )
 AUTHORISE = (
     "select outcome, tenant_id, app_id, scopes, clock_offset_ms, hot_limit, remaining, reset_ms"
@@ -97,11 +97,11 @@ def proof_of(request: HttpRequest) -> Proof | None:
     return Proof(text, digest_of(pepper, text.whole), wanted)
 
 
-def check(proof: Proof, customer_id: UUID, features: list[str]) -> Checked | None:
+def check(proof: Proof, customer_id: UUID) -> Checked | None:
     """Ask the database once; None where the ordinary way must answer."""
     moment = wall_clock()
     with connection.cursor() as cursor:
-        cursor.execute(CHECK, [proof.text.lookup, proof.digest, proof.wanted_app, customer_id, features, moment])
+        cursor.execute(CHECK, [proof.text.lookup, proof.digest, proof.wanted_app, customer_id, moment])
         row = cursor.fetchone()
     if row[0] not in {"ok", "limited"}:
         _forget(proof, row[0])

@@ -3,19 +3,18 @@
 from django.db import migrations
 
 CHECK = """
--- `access` is the customer's row while it counts by the app's clock, else the app's default plan's.
+-- What counts is the customer's row while it does by the app's clock, else the app's default plan's.
 -- Row-level security applies: it runs as its caller, with the tenant that the key proved.
-create function usage_check(p_lookup text, p_digest bytea, p_app uuid, p_customer uuid, p_features text[],
-  p_moment timestamptz,
+create function usage_check(p_lookup text, p_digest bytea, p_app uuid, p_customer uuid, p_moment timestamptz,
   out outcome text, out scopes text[], out hot_limit integer, out remaining integer, out reset_ms bigint,
-  out customer_found boolean, out answered_by text, out status text, out plan_name text, out source text,
-  out organization_id uuid, out granted text, out overrides text, out app_moment timestamptz)
+  out customer_found boolean, out answered_by text, out source text, out granted text, out overrides text,
+  out app_moment timestamptz)
 language plpgsql as $$
 declare
   k record;
   a record;
 begin
-  select * into k from apikeys_authorise(p_lookup, p_digest, p_app, p_moment);
+  k := apikeys_authorise(p_lookup, p_digest, p_app, p_moment);
   outcome := k.outcome;
   scopes := k.scopes;
   hot_limit := k.hot_limit;
@@ -24,31 +23,25 @@ begin
   if outcome <> 'ok' then return; end if;
   app_moment := p_moment + make_interval(secs => k.clock_offset_ms / 1000.0);
   perform set_config('stackbe.tenant', k.tenant_id::text, true);
-  select x.status, x.plan_name, x.source, x.organization_id, x.entitlements, x.overrides,
+  select x.source, x.entitlements, x.overrides,
     x.plan_id is not null and (x.access_from is null or x.access_from <= app_moment)
       and (x.access_until is null or x.access_until > app_moment) as counts
   into a from accounts_customer c left join billing_access x on x.customer_id = c.id and x.app_id = c.app_id
   where c.id = p_customer and c.app_id = k.app_id and c.deleted_at is null;
   customer_found := found;
   if not found then return; end if;
-  overrides := nullif(a.overrides::text, '{}');
-  status := a.status;
+  overrides := a.overrides;
   if a.counts then
     answered_by := 'access';
-    plan_name := a.plan_name;
     source := a.source;
-    organization_id := a.organization_id;
-    granted := (select jsonb_object_agg(f, a.entitlements -> f) from unnest(p_features) f
-      where a.entitlements ? f)::text;
+    granted := a.entitlements;
     return;
   end if;
-  select x.plan_name, x.source, x.entitlements into a from billing_defaultaccess x where x.app_id = k.app_id;
+  select x.source, x.entitlements into a from billing_defaultaccess x where x.app_id = k.app_id;
   if found then
     answered_by := 'default';
-    plan_name := a.plan_name;
     source := a.source;
-    granted := (select jsonb_object_agg(f, a.entitlements -> f) from unnest(p_features) f
-      where a.entitlements ? f)::text;
+    granted := a.entitlements;
   end if;
 end $$;
 """
