@@ -39,7 +39,7 @@ def pytest_command(chosen: list[str], *, full: bool) -> list[str]:
     """How pytest is called: in parallel unless the caller says how, the slow tests only when asked for."""
     command = [sys.executable, "-m", "pytest"]
     if not any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in chosen):
-        command += ["-n", str(PROCESSES), "--dist", "worksteal"]
+        command += ["-n", str(PROCESSES), "--dist", "loadgroup"]
     if not full and not any(argument.startswith("-m") for argument in chosen):
         command += ["-m", "not slow"]
     if sys.stdout.isatty():

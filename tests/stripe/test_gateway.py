@@ -45,7 +45,7 @@ def test_every_call_names_the_account_and_every_write_its_intent(account: Connec
     account.account()
 
     assert {request.headers["Stripe-Account"] for request in wire} == {account.id}
-    assert {request.headers["Stripe-Version"] for request in wire} == {"2026-04-22.dahlia"}
+    assert {request.headers["Stripe-Version"] for request in wire} == {"2026-05-27.dahlia"}
     assert f"stackbe-{intent.id}" in wire[0].headers["Idempotency-Key"]
 
 

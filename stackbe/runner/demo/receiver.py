@@ -62,3 +62,4 @@ class Receiver:
     def close(self) -> None:
         """Stop listening."""
         self._server.shutdown()
+        self._server.server_close()
