@@ -53,8 +53,7 @@ class AppSettings:
     def spoken(self) -> dict[str, Any]:
         """Return all settings as the API shows them."""
         return {
-            SPOKEN[name]: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
+            SPOKEN[name]: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
 
 
@@ -67,9 +66,7 @@ def merged(stored: Mapping[str, Any], given: Mapping[str, Any], environment: str
     Raises `ValidationFailed` for a URL that the app's environment does not allow.
     """
     refuse_unsafe_urls(given, environment)
-    plain = {
-        name: list(value) if isinstance(value, tuple) else value for name, value in given.items()
-    }
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
     return {**stored, **plain}
 
 

@@ -44,8 +44,7 @@ def known_app(app_id: UUID) -> KnownApp | None:
     """Return an app of any tenant by its id, None where there is none."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "select id, tenant_id, name, environment, clock_offset_ms, settings::text, closed"
-            " from lookup.app(%s)",
+            "select id, tenant_id, name, environment, clock_offset_ms, settings::text, closed from lookup.app(%s)",
             [app_id],
         )
         row = cursor.fetchone()

@@ -118,9 +118,7 @@ class Membership(TenantOwned):
     created_at = models.DateTimeField(default=wall_clock)
 
     class Meta(TenantOwned.Meta):
-        constraints = (
-            models.UniqueConstraint(fields=["tenant_id", "user_id"], name="one_place_per_tenant"),
-        )
+        constraints = (models.UniqueConstraint(fields=["tenant_id", "user_id"], name="one_place_per_tenant"),)
 
 
 class App(TenantOwned):
@@ -184,9 +182,7 @@ class Customer(AppOwned):
     class Meta(AppOwned.Meta):
         constraints = (
             models.UniqueConstraint(fields=["app_id", "email_index"], name="one_customer_per_email"),
-            models.UniqueConstraint(
-                fields=["app_id", "external_id"], name="one_customer_per_external_id"
-            ),
+            models.UniqueConstraint(fields=["app_id", "external_id"], name="one_customer_per_external_id"),
             models.UniqueConstraint(fields=["tenant_id", "app_id", "id"], name="customer_of_app"),
         )
         indexes = (
@@ -211,9 +207,7 @@ class Organization(AppOwned):
     created_at = models.DateTimeField(default=wall_clock)
 
     class Meta(AppOwned.Meta):
-        constraints = (
-            models.UniqueConstraint(fields=["app_id", "slug"], name="one_organization_per_slug"),
-        )
+        constraints = (models.UniqueConstraint(fields=["app_id", "slug"], name="one_organization_per_slug"),)
 
 
 class OrganizationMember(AppOwned):
@@ -232,11 +226,7 @@ class OrganizationMember(AppOwned):
     created_at = models.DateTimeField(default=wall_clock)
 
     class Meta(AppOwned.Meta):
-        constraints = (
-            models.UniqueConstraint(
-                fields=["organization", "customer"], name="one_place_per_organization"
-            ),
-        )
+        constraints = (models.UniqueConstraint(fields=["organization", "customer"], name="one_place_per_organization"),)
 
 
 class DeveloperLink(Row):
@@ -289,9 +279,7 @@ class MagicLink(AppOwned):
     created_at = models.DateTimeField(default=wall_clock)
 
     class Meta(AppOwned.Meta):
-        constraints = (
-            models.UniqueConstraint(fields=["app_id", "token_digest"], name="one_link_per_token"),
-        )
+        constraints = (models.UniqueConstraint(fields=["app_id", "token_digest"], name="one_link_per_token"),)
         indexes = (
             models.Index(fields=["app_id", "email_index"], name="magiclink_email"),
             models.Index(fields=["expires_at"], name="magiclink_expiry"),
@@ -320,9 +308,7 @@ class OneTimeCode(AppOwned):
     expires_at = models.DateTimeField(db_index=True)
 
     class Meta(AppOwned.Meta):
-        constraints = (
-            models.UniqueConstraint(fields=["app_id", "digest"], name="one_row_per_code"),
-        )
+        constraints = (models.UniqueConstraint(fields=["app_id", "digest"], name="one_row_per_code"),)
 
 
 class CustomerSession(AppOwned):
@@ -353,9 +339,7 @@ class RefreshToken(AppOwned):
     expires_at = models.DateTimeField()
 
     class Meta(AppOwned.Meta):
-        constraints = (
-            models.UniqueConstraint(fields=["app_id", "digest"], name="one_row_per_refresh_token"),
-        )
+        constraints = (models.UniqueConstraint(fields=["app_id", "digest"], name="one_row_per_refresh_token"),)
 
 
 class SigningKey(AppOwned):
@@ -376,4 +360,3 @@ class SigningKey(AppOwned):
                 name="one_current_signing_key",
             ),
         )
-

@@ -154,9 +154,7 @@ def _none(scope: Scope, subject_id: UUID) -> int:
 
 def register_holders() -> None:
     """Register with the kernel; called once when the apps are ready."""
-    register(
-        "customer", models=("accounts.Customer",), export=export_customer, erase=erase_customer
-    )
+    register("customer", models=("accounts.Customer",), export=export_customer, erase=erase_customer)
     register(
         "sessions",
         models=("accounts.CustomerSession", "accounts.RefreshToken", "accounts.OneTimeCode"),

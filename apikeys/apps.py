@@ -7,4 +7,3 @@ class ApiKeysConfig(AppConfig):
     """Keys: issue, rotate, revoke, verify."""
 
     name = "apikeys"
-

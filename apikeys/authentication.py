@@ -127,9 +127,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def _refuse_place(self, request: HttpRequest, found: Found) -> None:
         if found.kind == "secret" and request.META.get("HTTP_ORIGIN"):
-            raise Forbidden(
-                "A secret key was sent from a browser. Revoke it, and use a publishable key there."
-            )
+            raise Forbidden("A secret key was sent from a browser. Revoke it, and use a publishable key there.")
         if found.allowed_ips:
             caller = ipaddress.ip_address(http.client_address(request))
             if not any(caller in ipaddress.ip_network(n) for n in found.allowed_ips):
@@ -148,9 +146,7 @@ def pepper_of(found: Found) -> bytes | None:
     """Return the pepper of the key's tenant in the clear."""
     if found.pepper is None or found.tenant_key is None or found.tenant_key_id is None:
         return None
-    tenant_key = crypto.open_tenant_key(
-        bytes(found.tenant_key), found.tenant_id, found.tenant_key_id
-    )
+    tenant_key = crypto.open_tenant_key(bytes(found.tenant_key), found.tenant_id, found.tenant_key_id)
     context = crypto.secret_context(found.tenant_id, None, "pepper")
     return crypto.open_secret(bytes(found.pepper), tenant_key, context)
 

@@ -34,9 +34,7 @@ class ApiKeyInput(Input):
     """A new key of an app."""
 
     name = Name()
-    scopes = serializers.ListField(
-        child=Text(), required=False, allow_empty=False, max_length=len(ALL_SCOPES) + 1
-    )
+    scopes = serializers.ListField(child=Text(), required=False, allow_empty=False, max_length=len(ALL_SCOPES) + 1)
     expires_at = Timestamp(required=False, allow_null=True)
     allowed_ips = serializers.ListField(child=Network(), required=False, max_length=MOST_NETWORKS)
 

@@ -93,9 +93,7 @@ def create_customer(
     return customer
 
 
-def get_or_create_customer(
-    scope: Scope, *, email: str, **details: Any
-) -> tuple[Customer, bool]:
+def get_or_create_customer(scope: Scope, *, email: str, **details: Any) -> tuple[Customer, bool]:
     """Return the customer with that address and whether it was made now; `details` as in create."""
     found = customer_by_email(scope, email)
     if found is not None:

@@ -33,9 +33,7 @@ class Place(NamedTuple):
 def memberships_of(user_id: UUID) -> list[Place]:
     """Return a developer's places in tenants, oldest first; needs no open change."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "select id, tenant_id, role, tenant_name from lookup.memberships(%s)", [user_id]
-        )
+        cursor.execute("select id, tenant_id, role, tenant_name from lookup.memberships(%s)", [user_id])
         rows = cursor.fetchall()
     return [Place(row[0], row[1], Role(row[2]), row[3]) for row in rows]
 

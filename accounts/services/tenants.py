@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
-def open_tenant(
-    name: str, owner_email: str, *, tenant_id: UUID | None = None
-) -> tuple[Tenant, User, Membership]:
+def open_tenant(name: str, owner_email: str, *, tenant_id: UUID | None = None) -> tuple[Tenant, User, Membership]:
     """Found a tenant in a change of its own; what sign-up calls.
 
     `tenant_id` lets a retried request name the tenant it may already have founded.

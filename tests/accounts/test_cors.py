@@ -30,9 +30,7 @@ def rival(globex):
 
 
 def preflight(path, origin):
-    return Api(None).request(
-        "OPTIONS", path, Origin=origin, **{"Access-Control-Request-Method": "POST"}
-    )
+    return Api(None).request("OPTIONS", path, Origin=origin, **{"Access-Control-Request-Method": "POST"})
 
 
 def varies(response):

@@ -222,12 +222,18 @@ def test_several_wrong_fields_are_all_told(acme_api):
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"[1,2", b'{"email": NaN}', b"\xff\xfe", b'{"email": "a@b.example",}', b'{"email": "\\ud800@b.example"}', b"x" * 100],
+    [
+        b"{",
+        b"[1,2",
+        b'{"email": NaN}',
+        b"\xff\xfe",
+        b'{"email": "a@b.example",}',
+        b'{"email": "\\ud800@b.example"}',
+        b"x" * 100,
+    ],
 )
 def test_malformed_json_is_refused(acme, acme_api, body):
-    response = acme_api.client.generic(
-        "POST", "/v1/customers", body, "application/json", headers=acme_api.headers
-    )
+    response = acme_api.client.generic("POST", "/v1/customers", body, "application/json", headers=acme_api.headers)
 
     assert response.status_code == 400
     assert response.json()["code"] == "VALIDATION_ERROR"

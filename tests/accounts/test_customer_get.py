@@ -19,9 +19,7 @@ def test_expand_shows_what_they_are_subscribed_to(acme_api, joe):
     path = f"/customers/{joe['id']}?expand=subscription"
     assert acme_api.get(path).json() == joe | {"subscription": None}
 
-    plan = acme_api.post(
-        "/plans", {"name": "Free", "priceCents": 0, "currency": "usd", "interval": "month"}
-    ).json()
+    plan = acme_api.post("/plans", {"name": "Free", "priceCents": 0, "currency": "usd", "interval": "month"}).json()
     made = acme_api.post("/subscriptions", {"customerId": joe["id"], "planId": plan["id"]}).json()
 
     assert acme_api.get(path).json()["subscription"] == made
@@ -46,7 +44,9 @@ def test_a_customer_of_another_app_of_the_tenant_is_hidden(acme, joe):
     assert_hidden(named, "GET", f"/customers/{joe['id']}", f"/customers/{never('cust')}")
 
 
-@pytest.mark.parametrize("wrong", ["1", "cust_", "null", "%00", "%2e%2e", "cust_01JD0000000000000000000000", "é", "x" * 3000])
+@pytest.mark.parametrize(
+    "wrong", ["1", "cust_", "null", "%00", "%2e%2e", "cust_01JD0000000000000000000000", "é", "x" * 3000]
+)
 def test_what_is_no_id_is_no_customer(acme_api, wrong):
     response = acme_api.get(f"/customers/{wrong}")
 

@@ -49,7 +49,9 @@ def test_a_new_address_is_found_and_the_old_one_is_free(acme_api, joe):
 
 
 def test_an_address_may_change_its_capitals(acme_api, joe):
-    assert acme_api.patch(f"/customers/{joe['id']}", {"email": "JOE@shop.example"}).json()["email"] == "JOE@shop.example"
+    assert (
+        acme_api.patch(f"/customers/{joe['id']}", {"email": "JOE@shop.example"}).json()["email"] == "JOE@shop.example"
+    )
 
 
 def test_a_taken_address_or_external_id_is_a_conflict(acme_api, joe):

@@ -35,9 +35,7 @@ def clock_at(monkeypatch):
 
 def key_with(company, **options):
     with change(company.scope):
-        return issue_api_key(
-            company.scope, name="x", environment="test", app_id=company.app_id, **options
-        )[1]
+        return issue_api_key(company.scope, name="x", environment="test", app_id=company.app_id, **options)[1]
 
 
 def test_every_typo_is_told_without_asking_for_the_key(acme, clock_at):
@@ -112,10 +110,7 @@ def test_a_good_key_from_that_address_still_works(acme, settings):
 def test_a_forged_forwarding_header_does_not_shed_the_limit(acme, settings):
     settings.FAILED_CREDENTIALS_PER_MINUTE = 2
 
-    answers = [
-        Api("sbk_test_wrong").get("/me", **{"X-Forwarded-For": f"192.0.2.{n}"}).status_code
-        for n in range(4)
-    ]
+    answers = [Api("sbk_test_wrong").get("/me", **{"X-Forwarded-For": f"192.0.2.{n}"}).status_code for n in range(4)]
 
     assert answers == [401, 401, 429, 429]
 

@@ -110,7 +110,9 @@ def test_it_needs_a_credential_and_keys_write(acme, made):
 
 def test_a_rivals_key_is_hidden(acme, globex, globex_api, made):
     assert_hidden(globex_api, "POST", url(globex, made["id"]), url(globex, never("key")))
-    assert_hidden(globex_api, "POST", url(acme, made["id"]), url(globex, never("key")).replace(globex.app, never("app")))
+    assert_hidden(
+        globex_api, "POST", url(acme, made["id"]), url(globex, never("key")).replace(globex.app, never("app"))
+    )
     assert Api(made["key"]).get("/customers").status_code == 200
 
 
