@@ -88,7 +88,8 @@ begin
   where x.app_id = p_app and x.name = p_metric and x.archived_at is null;
   if not found then outcome := 'no_metric'; return; end if;
   if m.aggregation = 'unique' and p_value is null then outcome := 'no_value'; return; end if;
-  perform from accounts_customer x where x.id = p_customer and x.app_id = p_app and x.deleted_at is null;
+  -- `is true` keeps the planner from walking an app's customers: the primary key finds one.
+  perform from accounts_customer x where x.id = p_customer and (x.app_id = p_app) is true and x.deleted_at is null;
   if not found then outcome := 'no_customer'; return; end if;
   select x.limits, x.period_start, x.period_end into a from billing_access x
   where x.customer_id = p_customer and x.plan_id is not null

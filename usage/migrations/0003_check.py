@@ -4,7 +4,8 @@ from django.db import migrations
 
 CHECK = """
 -- What counts is the customer's row while it does by the app's clock, else the app's default plan's.
--- Row-level security applies: it runs as its caller, with the tenant that the key proved.
+-- Row-level security applies: it runs as its caller, with the tenant that the key proved. `is true` keeps the
+-- planner from walking an app's customers while a table is too young for statistics: the primary key finds one.
 create function usage_check(p_lookup text, p_digest bytea, p_app uuid, p_customer uuid, p_moment timestamptz,
   out outcome text, out scopes text[], out hot_limit integer, out remaining integer, out reset_ms bigint,
   out customer_found boolean, out answered_by text, out source text, out granted text, out overrides text,
@@ -26,8 +27,8 @@ begin
   select x.source, x.entitlements, x.overrides,
     x.plan_id is not null and (x.access_from is null or x.access_from <= app_moment)
       and (x.access_until is null or x.access_until > app_moment) as counts
-  into a from accounts_customer c left join billing_access x on x.customer_id = c.id and x.app_id = c.app_id
-  where c.id = p_customer and c.app_id = k.app_id and c.deleted_at is null;
+  into a from accounts_customer c left join billing_access x on x.customer_id = c.id
+  where c.id = p_customer and (c.app_id = k.app_id) is true and c.deleted_at is null;
   customer_found := found;
   if not found then return; end if;
   overrides := a.overrides;
