@@ -63,8 +63,12 @@ class Lease:
             self.row().filter(token=self.token).delete()
 
 
-def take_lease(scope: Scope, account_id: str, object_id: str) -> Lease | None:
-    """Return a hold on an object, or None when somebody has one: they were left word to look again."""
+def take_lease(scope: Scope, account_id: str, object_id: str, *, take_over: bool = False) -> Lease | None:
+    """Return a hold on an object, or None when somebody has one: they were left word to look again.
+
+    `take_over` takes it from whoever has it: a holder that was killed says nothing, and one that lives
+    finds its lease gone and records nothing.
+    """
     lease = Lease(scope, account_id, object_id, new_id())
     while True:
         with change(scope):
@@ -78,7 +82,7 @@ def take_lease(scope: Scope, account_id: str, object_id: str) -> Lease | None:
                 continue  # The holder ended between our two statements.
             if row.token == lease.token:
                 return lease
-            if row.until > moment:
+            if row.until > moment and not take_over:
                 lease.row().update(wanted=True)
                 return None
             lease.row().update(token=lease.token, until=moment + LASTS, wanted=False)

@@ -22,7 +22,7 @@ from billing.stripe import translate
 from billing.stripe.connect import account_deauthorized, apply_health
 from billing.stripe.errors import StripeObjectGone
 from billing.stripe.gateway import ConnectedAccount, Json
-from billing.stripe.lease import LeaseLost, take_lease
+from billing.stripe.lease import take_lease
 from billing.stripe.mirror import mirror_object
 from billing.stripe.shapes import reference
 from stackbe.kernel.clock import now, wall_clock
@@ -38,7 +38,14 @@ WAITS, WAIT_SECONDS = 20, 0.05
 
 
 def sync_object(
-    scope: Scope, account_id: str, kind: str, object_id: str, *, cause: str, patience_seconds: float | None = None
+    scope: Scope,
+    account_id: str,
+    kind: str,
+    object_id: str,
+    *,
+    cause: str,
+    patience_seconds: float | None = None,
+    take_over: bool = False,
 ) -> bool:
     """Fetch a Stripe object and make our rows follow it; False when somebody else is at it and will.
 
@@ -53,7 +60,7 @@ def sync_object(
         with change(scope):
             _events_done(scope, account_id, object_id, wall_clock(), ignored=not invoice_id)
         return True
-    lease = take_lease(scope, account_id, object_id)
+    lease = take_lease(scope, account_id, object_id, take_over=take_over)
     if lease is None:
         return False
     again = True
@@ -81,15 +88,18 @@ def sync_object(
 def sync_until_done(
     scope: Scope, account_id: str, kind: str, object_id: str, *, cause: str, patience_seconds: float | None = None
 ) -> None:
-    """Do the same for who goes on from the result: waits a moment for somebody else who is at it.
+    """Do the same for who goes on from the result: waits a second for somebody else who is at it.
 
-    Raises `LeaseLost` when that takes longer than a second.
+    Then the work is taken over, since a worker that was killed would hold the object for many seconds
+    more, and the caller would be answered with what was. Raises `LeaseLost` if it is taken over in turn.
     """
-    for _ in range(WAITS):
-        if sync_object(scope, account_id, kind, object_id, cause=cause, patience_seconds=patience_seconds):
+    for attempt in range(WAITS + 1):
+        last = attempt == WAITS
+        if sync_object(
+            scope, account_id, kind, object_id, cause=cause, patience_seconds=patience_seconds, take_over=last
+        ):
             return
         time.sleep(WAIT_SECONDS)
-    raise LeaseLost(object_id)
 
 
 def _mirror(account: ConnectedAccount, kind: str, body: Json | None, object_id: str) -> None:
