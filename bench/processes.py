@@ -22,10 +22,10 @@ def free_port():
 def children(parent):
     """Return the processes below one, itself included."""
     parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
             try:
-                parents[int(entry)] = int(_stat(int(entry))[1])
+                parents[int(entry.name)] = int(_stat(int(entry.name))[1])
             except (FileNotFoundError, ProcessLookupError):
                 continue
     found, grown = {parent}, True
