@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -57,10 +58,10 @@ class Run:
     inbox: Inbox
 
     def assert_nothing_twice(self) -> None:
-        """Assert that each fact was told once, and each person got one mail for the one that they asked for."""
-        kinds = Counter(event["type"] for event in self.receiver.events)
-        told = [event for event in self.receiver.events if event["type"] in ONCE]
-        assert {kind: kinds[kind] for kind in ONCE} == dict.fromkeys(ONCE, 1), told
+        """Assert that each fact about the customer was told once, and that each person got the one mail asked for."""
+        theirs = [event for event in self.receiver.events if self.play.known["customer"] in json.dumps(event)]
+        told = Counter(event["type"] for event in theirs)
+        assert {kind: told[kind] for kind in ONCE} == dict.fromkeys(ONCE, 1), theirs
         assert self.receiver.forged == 0
         mails = {person: self.inbox.count(self.play.known[person]) for person in ("email", "person")}
         assert mails == {"email": 1, "person": 1}
