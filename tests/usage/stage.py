@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from billing.models import Access, DefaultAccess, Plan, Product
+from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.ids import decode
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change
@@ -84,3 +86,8 @@ def add_metric(company: Company, **fields: str) -> None:
     """Define one more metric."""
     with change(company.scope):
         create_metric(company.scope, **({"aggregation": "sum", "unit": "", "resets": "month"} | fields))
+
+
+def yesterdays_end() -> datetime:
+    """Return yesterday's last second: less than 24 hours ago, whatever the time of day."""
+    return wall_clock().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from threading import Barrier
 
 import pytest
@@ -13,7 +12,7 @@ from django.db import connection
 from stackbe.kernel.clock import render, wall_clock
 from stackbe.kernel.transactions import reading
 from tests.cast import Api, found_company
-from tests.usage.stage import add_metric, make_subscriber
+from tests.usage.stage import add_metric, make_subscriber, yesterdays_end
 from usage.models import Counter
 
 AT_ONCE = 6
@@ -87,7 +86,7 @@ def test_a_key_counts_once_whoever_comes_first(ada):
 
 def test_a_key_counts_once_on_both_sides_of_a_periods_end(ada):
     add_metric(ada.company, name="daily", resets="day")
-    yesterday = render(wall_clock() - timedelta(hours=24) + timedelta(minutes=2))
+    yesterday = render(yesterdays_end())
     keys = [f"k{n}" for n in range(8)]
     before = [ada.event("daily", idempotencyKey=key, timestamp=yesterday) for key in keys]
     after = [ada.event("daily", idempotencyKey=key, timestamp=render(wall_clock())) for key in keys]

@@ -11,7 +11,7 @@ from stackbe.kernel.clock import render, wall_clock
 from stackbe.kernel.transactions import change
 from tests.cast import Api
 from tests.refusals import CARD, assert_needs_credential, assert_needs_scope, assert_refuses_each, never
-from tests.usage.stage import add_metric, grant_default, make_customer, make_subscriber
+from tests.usage.stage import add_metric, grant_default, make_customer, make_subscriber, yesterdays_end
 from usage.models import Counter
 from usage.tasks import announce
 
@@ -85,7 +85,7 @@ def test_a_refused_call_leaves_its_key_free(acme_api, ada):
 
 def test_a_key_counts_once_across_a_periods_end(acme, acme_api, ada):
     add_metric(acme, name="daily", resets="day")
-    yesterday = render(wall_clock() - timedelta(hours=24) + timedelta(minutes=1))
+    yesterday = render(yesterdays_end())
     track(acme_api, ada.event("daily", idempotencyKey="first", timestamp=yesterday))
     track(acme_api, ada.event("daily", idempotencyKey="second"))
 
