@@ -87,7 +87,10 @@ def test_no_hostile_address_is_judged_public(address: str) -> None:
         judge_address(address)
 
 
-@pytest.mark.parametrize("address", [PUBLIC, "1.1.1.1", "172.32.0.1", "100.128.0.1", "192.0.1.1", "2606:4700:4700::1111", "2a00:1450:4001::1"])
+@pytest.mark.parametrize(
+    "address",
+    [PUBLIC, "1.1.1.1", "172.32.0.1", "100.128.0.1", "192.0.1.1", "2606:4700:4700::1111", "2a00:1450:4001::1"],
+)
 def test_public_addresses_pass(address: str) -> None:
     assert judge_address(address) == address
 
@@ -103,9 +106,7 @@ def test_no_hostile_host_is_stored_or_connected_to(host: str, canary: Receiver) 
 
 
 @pytest.mark.parametrize("address", HOSTILE_ADDRESSES)
-def test_a_name_that_resolves_to_a_hostile_address_is_not_connected_to(
-    address: str, canary: Receiver
-) -> None:
+def test_a_name_that_resolves_to_a_hostile_address_is_not_connected_to(address: str, canary: Receiver) -> None:
     answer = send(f"http://rebind.example.com:{canary.port}/", answering([address]))
 
     assert answer.error is SendError.ADDRESS_REFUSED
@@ -165,9 +166,7 @@ def test_a_redirect_to_loopback_goes_nowhere(status: int, canary: Receiver) -> N
 
 
 @pytest.mark.parametrize("host", HOSTILE_HOSTS)
-def test_the_api_refuses_hostile_urls_by_field(
-    acme_api: Api, host: str, settings: Any
-) -> None:
+def test_the_api_refuses_hostile_urls_by_field(acme_api: Api, host: str, settings: Any) -> None:
     settings.ALLOW_LOCAL_WEBHOOKS = False
 
     refused = acme_api.post("/webhook-endpoints", {"url": f"https://{host}/"})
@@ -176,9 +175,7 @@ def test_the_api_refuses_hostile_urls_by_field(
     assert "url" in refused.json()["fields"]
 
 
-def test_a_stored_hostile_endpoint_is_refused_at_delivery(
-    committed: None, canary: Receiver
-) -> None:
+def test_a_stored_hostile_endpoint_is_refused_at_delivery(committed: None, canary: Receiver) -> None:
     desk = Desk(found_company("Acme"))
     urls = [canary.url, f"http://rebind.example.com:{canary.port}/", f"http://localhost:{canary.port}/"]
     with change(desk.scope):
