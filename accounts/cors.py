@@ -20,8 +20,8 @@ from django.http import HttpResponse
 from accounts.app_settings import origin_of
 from accounts.lookups import known_app, origin_registered
 from stackbe.kernel import http, ids, limits
-from stackbe.kernel.api import plain_error
 from stackbe.kernel.errors import RateLimited
+from stackbe.kernel.failures import plain_error
 from stackbe.kernel.scope import Scope
 
 if TYPE_CHECKING:

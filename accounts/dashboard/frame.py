@@ -26,8 +26,8 @@ from accounts.models import App, User
 from accounts.services.apps import list_apps
 from accounts.services.members import Place, member_scope, memberships_of
 from stackbe.kernel import http, ids
-from stackbe.kernel.api import keyset_page
 from stackbe.kernel.errors import ApiError, Forbidden, NotFound, ValidationFailed
+from stackbe.kernel.paging import keyset_page
 from stackbe.kernel.routes import least_role
 from stackbe.kernel.scope import Role, Scope
 from stackbe.kernel.serializers import Input, camel

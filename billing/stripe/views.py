@@ -25,8 +25,8 @@ from accounts.services.members import member_scope
 from billing.stripe import connect, drift, gateway, inbox
 from billing.stripe.errors import StripeNotConnected
 from stackbe.kernel import http, ids
-from stackbe.kernel.api import plain_error
 from stackbe.kernel.errors import ApiError, NotFound, ServiceUnavailable
+from stackbe.kernel.failures import plain_error
 from stackbe.kernel.scope import Role
 from stackbe.kernel.transactions import change
 

@@ -6,43 +6,34 @@ declares its shapes with `@operation` and calls a service; the rest is here.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from uuid import UUID
 
-import orjson
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from rest_framework import exceptions
-from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from stackbe.kernel import errors, http, limits
-from stackbe.kernel.errors import ApiError
+from stackbe.kernel.failures import render_error
 from stackbe.kernel.idempotency import Claim, Replay
-from stackbe.kernel.ids import encode
+from stackbe.kernel.paging import keyset_page
 from stackbe.kernel.routes import Access, Limit
 from stackbe.kernel.scope import Credential, Scope
 from stackbe.kernel.serializers import Input, NoInput, Query
 from stackbe.kernel.transactions import change, reading
+from stackbe.kernel.wire import BODY_BYTES, JsonParser, JsonRenderer, encode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from uuid import UUID
 
     from django.db.models import QuerySet
 
-log = logging.getLogger("stackbe.api")
-BODY_BYTES = 256 * 1024
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -85,59 +76,6 @@ def operation(
         return method
 
     return mark
-
-
-def encode_json(data: Any) -> bytes:
-    """Return the bytes of a reply."""
-    return orjson.dumps(data, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, UUID):
-        raise TypeError("a bare UUID in a reply: show its public id")
-    return str(value)
-
-
-class JsonRenderer(BaseRenderer):
-    """application/json, whatever the Accept header prefers among what it accepts."""
-
-    media_type = "application/json"
-    format = "json"
-    charset = None
-
-    def render(
-        self,
-        data: Any,
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, Any] | None = None,
-    ) -> bytes:
-        """Return the bytes; nothing for 204."""
-        if isinstance(data, bytes):
-            return data
-        return b"" if data is None else encode_json(data)
-
-
-class JsonParser(BaseParser):
-    """application/json in UTF-8, at most 256 KiB; NaN, duplicates of nothing, no other encodings."""
-
-    media_type = "application/json"
-
-    def parse(
-        self,
-        stream: Any,
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Return the document."""
-        body = stream.read(BODY_BYTES + 1)
-        if len(body) > BODY_BYTES:
-            raise errors.PayloadTooLarge
-        if not body.strip():
-            return {}
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise errors.BadRequest("The body is not valid JSON.") from None
 
 
 class ApiView(APIView):
@@ -373,137 +311,3 @@ def _wrong_credential(access: Access, scope: Scope) -> str:
     wanted = " or ".join(sorted(str(c).replace("_", " ") for c in access.credentials))
     given = str(scope.credential).replace("_", " ")
     return f"This route takes another credential ({wanted}) than the {given} that was sent."
-
-
-def keyset_page(rows: QuerySet[Any], limit: int, cursor: str | None) -> tuple[list[Any], str | None]:
-    """Return up to `limit` rows, newest first, and the cursor of the next page if there is one."""
-    if cursor is not None:
-        rows = rows.filter(pk__lt=_read_cursor(cursor))
-    found = list(rows.order_by("-pk")[: limit + 1])
-    if len(found) <= limit:
-        return found, None
-    last: UUID = found[limit - 1].pk
-    return found[:limit], base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> UUID:
-    try:
-        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error):
-        message = "Use a nextCursor from a previous page."
-        raise errors.ValidationFailed(fields={"cursor": [message]}) from None
-
-
-def app_id_matches(scope: Scope, app_id: str) -> None:
-    """Raise the API's 404 unless a path's app is the credential's own."""
-    if scope.app_id is None or encode("app", scope.app_id) != app_id:
-        raise errors.NotFound("No such app.")
-
-
-REASONS = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    406: "Not Acceptable",
-    409: "Conflict",
-    413: "Payload Too Large",
-    415: "Unsupported Media Type",
-    422: "Unprocessable Entity",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
-
-
-def error_body(failure: ApiError) -> dict[str, Any]:
-    """Return the one error shape of the API."""
-    message: str | list[str] = str(failure)
-    if failure.fields:
-        said = [f"{name}: {text}" for name, texts in failure.fields.items() for text in texts]
-        message = said if len(said) > 1 else said[0]
-    body = {
-        "statusCode": failure.status,
-        "message": message,
-        "error": REASONS.get(failure.status, "Error"),
-        "code": failure.code,
-        "requestId": http.request_id.get(),
-        **failure.extra,
-    }
-    if failure.fields:
-        body["fields"] = failure.fields
-    return body
-
-
-def render_error(exc: Exception) -> Response:
-    """Turn any failure into a response; a crash is logged and says nothing of itself."""
-    failure = as_api_error(exc)
-    response = Response(error_body(failure), status=failure.status)
-    if failure.retry_after_seconds is not None:
-        response["Retry-After"] = str(failure.retry_after_seconds)
-    if failure.status == 401:  # noqa: PLR2004  # RFC 9110, section 15.5.2
-        response["WWW-Authenticate"] = 'Bearer realm="stackbe"'
-    return response
-
-
-def plain_error(failure: ApiError) -> HttpResponse:
-    """Return the same for answers given outside DRF."""
-    response = HttpResponse(encode_json(error_body(failure)), status=failure.status, content_type="application/json")
-    if failure.retry_after_seconds is not None:
-        response["Retry-After"] = str(failure.retry_after_seconds)
-    return response
-
-
-def as_api_error(exc: Exception) -> ApiError:
-    """Return the documented failure that an exception stands for."""
-    if isinstance(exc, ApiError):
-        return exc
-    if isinstance(exc, exceptions.ValidationError):
-        return _validation_error(exc)
-    if isinstance(exc, exceptions.MethodNotAllowed):
-        return errors.MethodNotAllowed()
-    if isinstance(exc, exceptions.NotAcceptable):
-        return errors.NotAcceptable()
-    if isinstance(exc, exceptions.UnsupportedMediaType):
-        return errors.UnsupportedMediaType()
-    if isinstance(exc, exceptions.ParseError):
-        return errors.BadRequest()
-    if isinstance(exc, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
-        return errors.Unauthorized()
-    if isinstance(exc, OperationalError | InterfaceError):
-        log.warning("database unavailable", extra={"failure": type(exc).__name__})
-        return errors.ServiceUnavailable(retry_after_seconds=1)
-    log.error("request crashed", exc_info=exc)
-    return errors.InternalError()
-
-
-def _validation_error(exc: exceptions.ValidationError) -> ApiError:
-    fields = _flatten(exc.get_full_details())
-    codes = {code for entries in fields.values() for _, code in entries}
-    messages = {name: [text for text, _ in entries] for name, entries in fields.items()}
-    if codes == {"required"}:
-        return errors.MissingRequiredField(fields=messages)
-    if codes == {"invalid_email"}:
-        text = "Invalid email format"
-        failure = errors.InvalidEmail(text)
-        failure.extra["fields"] = {name: [text] for name in messages}
-        return failure
-    return errors.ValidationFailed(fields=messages)
-
-
-def _flatten(details: Any, prefix: str = "") -> dict[str, list[tuple[str, str]]]:
-    """Return `{field: [(message, code)]}` from DRF's nested details, paths joined by dots."""
-    flat: dict[str, list[tuple[str, str]]] = {}
-    if isinstance(details, dict) and set(details) == {"message", "code"}:
-        flat.setdefault(prefix or "nonFieldErrors", []).append((str(details["message"]), str(details["code"])))
-    elif isinstance(details, dict):
-        for name, inner in details.items():
-            for path, entries in _flatten(inner, f"{prefix}.{name}" if prefix else str(name)).items():
-                flat.setdefault(path, []).extend(entries)
-    elif isinstance(details, list):
-        for index, inner in enumerate(details):
-            nested = isinstance(inner, dict) and set(inner) != {"message", "code"}
-            for path, entries in _flatten(inner, f"{prefix}.{index}" if nested else prefix).items():
-                flat.setdefault(path, []).extend(entries)
-    return flat

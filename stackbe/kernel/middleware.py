@@ -17,8 +17,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django_htmx.middleware import HtmxMiddleware
 
 from stackbe.kernel import http
-from stackbe.kernel.api import plain_error
 from stackbe.kernel.errors import Forbidden
+from stackbe.kernel.failures import plain_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from django.template.loader import render_to_string
 from django_ratelimit.exceptions import Ratelimited
 
 from stackbe.kernel import http
-from stackbe.kernel.api import plain_error
 from stackbe.kernel.errors import ApiError, BadRequest, Forbidden, InternalError, NotFound, RateLimited
+from stackbe.kernel.failures import plain_error
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

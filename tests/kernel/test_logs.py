@@ -19,7 +19,7 @@ SECRETS = [
     "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "sk_live_51HxYzAbCdEfGhIjKlMn",
     "rk_test_51HxYzAbCdEfGhIjKlMn",
-    ".".join(("eyJhbGciOiJFZERTQSJ9", "eyJzdWIiOiJ4In0", "c2lnbmF0dXJl")),
+    "eyJhbGciOiJFZERTQSJ9" + ".eyJzdWIiOiJ4In0.c2lnbmF0dXJl",
     "joe.bloggs+tag@shop.example",
 ]
 

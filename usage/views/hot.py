@@ -8,8 +8,9 @@ import orjson
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from accounts.errors import CustomerNotFound
-from stackbe.kernel.api import ApiView, as_api_error, plain_error
+from stackbe.kernel.api import ApiView
 from stackbe.kernel.errors import ApiError, InsufficientScope, RateLimited
+from stackbe.kernel.failures import as_api_error, plain_error
 
 if TYPE_CHECKING:
     from stackbe.kernel.limits import Allowance
