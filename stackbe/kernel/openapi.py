@@ -66,6 +66,7 @@ SCHEMES = {
     Credential.PUBLISHABLE: "publishableKey",
     Credential.SESSION: "session",
 }
+FIRST_REFUSAL = 400
 PLACEHOLDER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -127,14 +128,15 @@ class RouteSchema(AutoSchema):
 
     def _responses(self, declared: Operation, access: Access) -> dict[str, Any]:
         responses: dict[str, Any] = {}
-        for status in (declared.status, *declared.extra_statuses):
+        good = [s for s in (declared.status, *declared.extra_statuses) if s < FIRST_REFUSAL]
+        for status in good:
             responses[str(status)] = {"description": "Done."} | self._content(declared, status)
         failures = [400, 404, 405, 406, 413, 415, 429, 500, 503]
         if not access.public:
             failures += [401, 403, 409, 422]
         elif declared.input is not None or declared.query is not None:
             failures += [401, 403, 409]
-        for status in sorted(set(failures) - {declared.status, *declared.extra_statuses}):
+        for status in sorted({*failures, *declared.extra_statuses} - set(good)):
             responses[str(status)] = {"$ref": "#/components/responses/Error"}
         return responses
 
