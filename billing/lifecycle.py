@@ -213,9 +213,7 @@ def plan_reactivation(state: State, moment: datetime) -> Transition | None:
 
 def status_at(state: State, moment: datetime) -> str:
     """Return the status that the clock makes of a state: a set end that has passed has come."""
-    end = state.ends_at
-    if state.status == TRIALING and not state.trial_has_card:
-        end = _earliest(end, state.trial_end)
+    end = _set_end(state)
     if state.status == CANCELED or (end is not None and end <= moment):
         return CANCELED
     if state.status == PAUSED and state.resumes_at is not None and state.resumes_at <= moment:
@@ -240,7 +238,14 @@ def _until(state: State, created_at: datetime) -> datetime | None:
         return state.paused_at or created_at
     if state.status == PAST_DUE:
         return _earliest(state.grace_period_ends_at, state.ends_at)
-    return state.ends_at or _due(state)
+    return _set_end(state) or _due(state)
+
+
+def _set_end(state: State) -> datetime | None:
+    """Return when a state ends by what is known now: a trial without a card ends with the trial at the latest."""
+    if state.status == TRIALING and not state.trial_has_card:
+        return _earliest(state.ends_at, state.trial_end)
+    return state.ends_at
 
 
 def _due(state: State) -> datetime | None:

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection, connections
+from hypothesis import settings as hypothesis_settings
 
 from stackbe.mail import inbox
 from tests import databases, stack
 from tests.cast import Api, Company, found_company
 from tests.queue import run_jobs
+
+# The ordinary run draws the same examples each time, so that a red run is a change's doing; a search for new
+# ones is `manage.py test --full --hypothesis-profile=default`.
+hypothesis_settings.register_profile("ordinary", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("ordinary")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -337,3 +337,19 @@ def test_what_is_over_is_not_reactivated():
 
 def test_every_status_has_its_rules():
     assert set(LEGAL) == set(STATUSES) == set(STATUS_OF.values())
+
+
+def test_a_cardless_trial_ends_with_the_trial_though_a_later_end_is_set():
+    facts = Facts(
+        status="trialing",
+        plan_id=PLAN,
+        plan_version_id=VERSION,
+        as_of=T0,
+        trial_start=T0,
+        trial_end=T0 + 14 * DAY,
+        cancel_at=T0 + 30 * DAY,
+    )
+    state, _ = play([facts])
+
+    assert access_window(state, T0)[1] == facts.trial_end
+    assert status_at(state, T0 + 14 * DAY) == CANCELED
