@@ -152,6 +152,8 @@ def end_connections(stack: Stack) -> int:
     for role in ("DATABASE_URL", "DATABASE_WORKER_URL"):  # a role may end its own
         with psycopg.connect(stack.environment[role], autocommit=True) as server:
             ended += sum(count for (count,) in server.execute(statement))
+            # A goodbye takes its moment: a request that comes before it would meet the dying connection.
+            time.sleep(0.2)
     return ended
 
 
@@ -181,8 +183,6 @@ def test_when_postgresql_drops_every_connection_all_processes_recover(
         # At least the web's own; the worker may just be on its way back from the drop before.
         assert end_connections(live_stack) >= 1
         answers = [shop.call("GET", "/me")[0] for _ in range(12)]
-        assert set(answers) <= {200, 503}, answers
-        assert answers.count(503) <= 4, answers  # each connection is found dead once
-        assert answers[-4:] == [200] * 4
+        assert answers == [200] * 12  # the dead connection is noticed before the request uses it
 
     perform(live_stack, Listener()).assert_nothing_twice()

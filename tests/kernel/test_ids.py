@@ -29,6 +29,21 @@ def test_ids_of_one_millisecond_differ():
     assert len({ids.new_id(at_ms=5) for _ in range(1000)}) == 1000
 
 
+def test_ids_sort_in_the_order_in_which_they_were_made_within_a_millisecond_too():
+    made = [ids.new_id() for _ in range(20_000)]
+
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+    assert all(i.version == 7 for i in made[:100])
+
+
+def test_a_clock_that_is_set_back_makes_no_earlier_id(monkeypatch):
+    before = ids.new_id()
+    monkeypatch.setattr(ids.time, "time_ns", lambda: 1_700_000_000_000_000_000)
+
+    assert before < ids.new_id() < ids.new_id()
+
+
 def test_the_first_id_of_a_moment_is_its_smallest():
     moment = datetime(2026, 1, 1, tzinfo=UTC)
 
