@@ -13,4 +13,5 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         """Say what is held on a person, and declare the job that lets go of it."""
         import_module("accounts.subjects").register_holders()
+        import_module("accounts.developer_subjects").register_holders()
         import_module("accounts.erasure")

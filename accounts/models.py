@@ -11,6 +11,13 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 
 from accounts.app_settings import AppSettings
+from accounts.developer_models import (  # noqa: F401  # Django looks for an app's models here
+    Device,
+    MemberInvitation,
+    Passkey,
+    RecoveryCode,
+    TotpFactor,
+)
 from stackbe.kernel import crypto, ids
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.fields import Sealed

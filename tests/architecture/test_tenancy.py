@@ -16,12 +16,16 @@ from stackbe.kernel.tenancy import TenantOwned, UnscopedQuery
 from tests import databases
 
 OURS = ("kernel", "mail", "staff", "trust", "webhooks", "accounts", "apikeys", "billing", "usage")
-# These belong to the platform: developers' identities, their links and browser sessions, and the mail of
+# These belong to the platform: developers' identities, their links, factors and browsers, and the mail of
 # the development inbox. The tenant's own row is walled by its id.
 PLATFORM = {
     "accounts.DeveloperLink",
+    "accounts.Device",
+    "accounts.Passkey",
+    "accounts.RecoveryCode",
     "accounts.SpentToken",
     "accounts.Tenant",
+    "accounts.TotpFactor",
     "accounts.User",
     "kernel.BrowserSession",
 }
