@@ -35,6 +35,7 @@ class AppSettings:
     grace_period_days: int = 7
     allowed_origins: tuple[str, ...] = ()
     session_ttl_minutes: int = 30 * 24 * 60
+    session_idle_minutes: int = 14 * 24 * 60
     access_token_ttl_minutes: int = 15
     email_from_name: str | None = None
     brand_color: str | None = None

@@ -330,6 +330,7 @@ class CustomerSession(AppOwned):
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)
     address = models.CharField(max_length=45, blank=True)
+    country = models.CharField(max_length=2, blank=True, default="")
     user_agent_family = models.CharField(max_length=40, blank=True)
 
     class Meta(AppOwned.Meta):
@@ -350,13 +351,17 @@ class RefreshToken(AppOwned):
 
 
 class SigningKey(AppOwned):
-    """An app's Ed25519 key pair for session tokens. The private half is sealed."""
+    """An app's Ed25519 key pair for session tokens. The private half is sealed.
+
+    It is published when it is made, signs from `activates_at` on, and verifies until `retired_at`.
+    """
 
     id_prefix = "kid"
 
     private = Sealed()
     public = models.BinaryField()
     created_at = models.DateTimeField(default=wall_clock)
+    activates_at = models.DateTimeField(default=wall_clock)
     retired_at = models.DateTimeField(null=True)
 
     class Meta(AppOwned.Meta):

@@ -206,10 +206,16 @@ class SessionListQuery(PageQuery):
 
 
 class SessionRowOutput(Output):
-    """One place where a customer is signed in."""
+    """One place where a customer is signed in. `ipCountry` is null where no proxy in front tells it."""
 
     id = Text(source="public_id")
     created_at = Timestamp()
     last_seen_at = Timestamp()
+    ip_country = Text(source="country", allow_null=True)
     user_agent_family = Text()
     expires_at = Timestamp()
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Return the shape above."""
+        shown = super().to_representation(instance)
+        return shown | {"ipCountry": shown["ipCountry"] or None}

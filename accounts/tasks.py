@@ -49,7 +49,10 @@ def purge_expired(timestamp: int) -> None:
 
 @periodic("accounts.rotate_signing_keys", "23 3 * * *")
 def rotate_signing_keys(timestamp: int) -> None:
-    """Replace signing keys that have served for 90 days; the old one verifies until its last token ends."""
+    """Replace signing keys that have served for 90 days, as `manage.py rotate_jwt_keys` does.
+
+    What retires them is their own `retired_at`; `purge_expired` deletes the rows a day later.
+    """
     old = wall_clock() - SIGNING_KEY_LIVES
     for tenant_id in every_tenant():
         scope = system_scope(tenant_id, actor_name="key rotation")

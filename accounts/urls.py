@@ -72,11 +72,13 @@ ROUTES += [
         "customer-sessions",
         GET=may("auth:write"),
         POST=may("auth:write"),
+        DELETE=may("auth:write"),
     ),
     route(
         f"{CUSTOMER}/sessions/<str:session_id>",
         auth.CustomerSessionItem,
         "customer-session",
+        GET=may("auth:write"),
         DELETE=may("auth:write"),
     ),
 ]

@@ -72,6 +72,8 @@ if "*" in ALLOWED_HOSTS:
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# The header in which the proxy tells a caller's country, such as CF-IPCountry; believed behind a proxy only.
+COUNTRY_HEADER = env.str("COUNTRY_HEADER", default="") if TRUSTED_PROXIES else ""
 
 # The database: one PostgreSQL, one role per kind of process.
 _URLS = {

@@ -153,7 +153,7 @@ def confirm_code(app: KnownApp, email: str, code: str) -> str:
 
 
 def sign_in(
-    app: KnownApp, *, token: str | None, email: str | None, code: str | None, user_agent: str
+    app: KnownApp, *, token: str | None, email: str | None, code: str | None, user_agent: str, country: str = ""
 ) -> tuple[Opened, str]:
     """Turn a one-time code, a link's token, or an address with its 6 digits into a session.
 
@@ -165,7 +165,8 @@ def sign_in(
         found = _redeem(scope, app, token, email, code)
         if found is not None:
             customer, spent = found
-            opened = start_session(scope, customer, organization_id=spent.organization_id, user_agent=user_agent)
+            came_by = {"user_agent": user_agent, "country": country}
+            opened = start_session(scope, customer, organization_id=spent.organization_id, **came_by)
             return opened, spent.redirect_url
     if token is None:
         raise _wrong_code()

@@ -2,7 +2,8 @@
 
 A session is a row; access tokens name it and die with it. Refresh tokens are a chain of which only the
 newest is good. The same one twice within ten seconds gets the same answer (two tabs, a lost reply);
-later it can only be a stolen copy, and the whole session ends.
+later it can only be a stolen copy, and the whole session ends. A session lives for the app's
+`sessionTtlMinutes` at most, and for `sessionIdleMinutes` without a refresh.
 """
 
 from __future__ import annotations
@@ -57,11 +58,17 @@ class Refreshed:
 
 
 def start_session(
-    scope: Scope, customer: Customer, *, organization_id: UUID | None = None, user_agent: str = ""
+    scope: Scope,
+    customer: Customer,
+    *,
+    organization_id: UUID | None = None,
+    user_agent: str = "",
+    country: str = "",
 ) -> Opened:
     """Sign a customer in: a session row, its first refresh token, an access token.
 
-    An organization that the customer is no member of is left out.
+    An organization that the customer is no member of is left out. Of the address its network is kept, of
+    the User-Agent its family.
     """
     require_change()
     moment = wall_clock()
@@ -75,6 +82,7 @@ def start_session(
         last_seen_at=moment,
         expires_at=moment + timedelta(minutes=ttl),
         address=_truncated_address(),
+        country=country,
         user_agent_family=family_of(user_agent),
     )
     session.save(force_insert=True)
@@ -100,7 +108,7 @@ def refresh_session(scope: Scope, token: str) -> Refreshed:
     customer = live_customers(scope).filter(pk=session.customer_id).first()
     if session.revoked_at is not None or customer is None:
         return Refreshed(refusal=SessionInvalid())
-    if min(session.expires_at, row.expires_at) <= moment:
+    if min(session.expires_at, session.last_seen_at + _idle_limit(scope)) <= moment:
         return Refreshed(refusal=SessionExpired("This session has expired. Sign in again."))
     if row.used_at is not None and row.used_at + SAME_ANSWER_FOR < moment:
         end_session(scope, session, "refresh token used twice")
@@ -157,15 +165,20 @@ def end_session(scope: Scope, session: CustomerSession, why: str) -> None:
 
 
 def live_sessions(scope: Scope, customer_id: UUID) -> ScopedQuerySet[CustomerSession]:
-    """Return the sessions in which a customer is signed in."""
-    rows = CustomerSession.objects.within(scope).filter(customer_id=customer_id)
-    return rows.filter(revoked_at__isnull=True, expires_at__gt=wall_clock())
+    """Return the sessions in which a customer is signed in, without those left idle for too long."""
+    moment = wall_clock()
+    rows = CustomerSession.objects.within(scope).filter(customer_id=customer_id, revoked_at__isnull=True)
+    return rows.filter(expires_at__gt=moment, last_seen_at__gt=moment - _idle_limit(scope))
 
 
 def family_of(user_agent: str) -> str:
     """Return the browser's family; the rest of a User-Agent tells more of a person than a list needs."""
     found = next((name for name in FAMILIES if name.lower() in user_agent.lower()), "")
     return {"Edg": "Edge", "OPR": "Opera"}.get(found, found)
+
+
+def _idle_limit(scope: Scope) -> timedelta:
+    return timedelta(minutes=App.objects.within(scope).get(pk=scope.app).config.session_idle_minutes)
 
 
 def _opened(scope: Scope, session: CustomerSession, customer: Customer, role: str | None, refresh_token: str) -> Opened:

@@ -35,11 +35,18 @@ from stackbe.kernel.transactions import require_change
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
+    from stackbe.kernel.tenancy import ScopedQuerySet
 
 ALGORITHM = "EdDSA"
 LONGEST_TOKEN = 4096
 LONGEST_LIFE = timedelta(minutes=15)
 PARTS = 3
+# How long a verifier may keep the key set. A new key is published for longer than that before it signs, so
+# that nobody meets a token of a key that they cannot know.
+KEY_SET_SECONDS = 300
+PUBLISHED_AHEAD = timedelta(seconds=KEY_SET_SECONDS + 60)
+# An old key verifies until the last token it signed has expired, and a minute for requests under way.
+OVERLAP = LONGEST_LIFE + timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,33 +148,47 @@ def claimed(token: str) -> Claimed | None:
 
 
 def current_signing_key(scope: Scope) -> SigningKey:
-    """Return the key that the app signs with now, made on first use."""
+    """Return the key that the app signs with now: the newest that is active, made on first use."""
     require_change()
-    found = SigningKey.objects.within(scope).filter(retired_at__isnull=True).first()
+    moment = wall_clock()
+    active = _live_keys(scope, moment).filter(activates_at__lte=moment)
+    found = active.order_by("-activates_at", "-id").first()
     if found is not None:
         return found
     try:
         with transaction.atomic():
-            return _new_key(scope)
+            return _new_key(scope, moment)
     except IntegrityError:
         return SigningKey.objects.within(scope).get(retired_at__isnull=True)
 
 
-def rotate_signing_key(scope: Scope, *, overlap: timedelta = LONGEST_LIFE) -> SigningKey:
-    """Sign with a new key from now on. The old one verifies until the last token it signed has expired."""
+def rotate_signing_key(scope: Scope, *, at_once: bool = False) -> SigningKey:
+    """Make a new key pair and return it; what the app signs goes over to it without a token being refused.
+
+    It is published now and signs six minutes later, when every verifier's copy of the key set has been
+    renewed; the old one verifies for 16 minutes more. `at_once` is for a key that has leaked: the new one
+    signs from now on, and everything that any older one signed is refused.
+    """
     require_change()
-    old = SigningKey.objects.within(scope).locked().filter(retired_at__isnull=True).first()
-    if old is not None:
-        old.retired_at = wall_clock() + overlap
-        old.save(update_fields=["retired_at"])
-    new = _new_key(scope)
-    audit(scope, "signing_key.rotated", new.public_id, detail={"before": old.public_id if old else None})
+    App.objects.within(scope).locked().get(pk=scope.app)
+    moment = wall_clock()
+    live = list(_live_keys(scope, moment).order_by("id"))
+    activates_at = moment if at_once or not live else moment + PUBLISHED_AHEAD
+    for key in live:
+        if at_once or key.retired_at is None:
+            key.retired_at = moment if at_once else activates_at + OVERLAP
+            key.save(update_fields=["retired_at"])
+    new = _new_key(scope, activates_at)
+    detail = {"before": [key.public_id for key in live], "atOnce": at_once}
+    audit(scope, "signing_key.rotated", new.public_id, detail=detail)
     return new
 
 
 def public_keys(scope: Scope) -> list[dict[str, str]]:
-    """Return the app's live public keys as a JWK set's members (RFC 8037), newest first."""
-    live = Q(retired_at__isnull=True) | Q(retired_at__gt=wall_clock())
+    """Return the app's public keys as a JWK set's members (RFC 8037), newest first.
+
+    A key that will sign within minutes is among them, and one that signs no more until its last token ends.
+    """
     return [
         {
             "kty": "OKP",
@@ -177,7 +198,7 @@ def public_keys(scope: Scope) -> list[dict[str, str]]:
             "kid": key.public_id,
             "x": base64.urlsafe_b64encode(bytes(key.public)).decode().rstrip("="),
         }
-        for key in SigningKey.objects.within(scope).filter(live).order_by("-id")
+        for key in _live_keys(scope, wall_clock()).order_by("-id")
     ]
 
 
@@ -189,10 +210,15 @@ def claims_of(token: str) -> dict[str, Any]:
     return parts[1]
 
 
-def _new_key(scope: Scope) -> SigningKey:
+def _live_keys(scope: Scope, moment: datetime) -> ScopedQuerySet[SigningKey]:
+    return SigningKey.objects.within(scope).filter(Q(retired_at__isnull=True) | Q(retired_at__gt=moment))
+
+
+def _new_key(scope: Scope, activates_at: datetime) -> SigningKey:
     private = Ed25519PrivateKey.generate()
     row = SigningKey(
         **owned_by(scope),
+        activates_at=activates_at,
         private=base64.b64encode(private.private_bytes_raw()).decode(),
         public=private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw),
     )

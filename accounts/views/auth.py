@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 SENT = {"success": True, "message": "If this address can sign in, a link is on its way."}
-CACHED_SECONDS = 300
 
 
 def app_in_service(app_id: str) -> KnownApp:
@@ -123,6 +122,7 @@ class Verify(ApiView):
             email=asked.get("email"),
             code=asked.get("code"),
             user_agent=request.headers.get("User-Agent", ""),
+            country=http.country_of(request._request),
         )
         scope = app.system_scope("sign-in")
         with reading(scope):
@@ -240,7 +240,7 @@ class Jwks(ApiView):
         scope = app_in_service(app_id).system_scope("jwks")
         with reading(scope):
             response = self.reply({"keys": tokens.public_keys(scope)})
-        response["Cache-Control"] = f"public, max-age={CACHED_SECONDS}"
+        response["Cache-Control"] = f"public, max-age={tokens.KEY_SET_SECONDS}"
         response["Access-Control-Allow-Origin"] = "*"
         return response
 
@@ -259,13 +259,28 @@ class CustomerSessions(ApiView):
         """Open a session for a customer whom the app has signed in itself."""
         asked = self.parse()
         customer = find_customer(self.scope, public_id=customer_id)
-        self.subject_id = customer.id
         opened = sessions.start_session(self.scope, customer, organization_id=asked.get("organization_id"))
-        return self.reply(opened_as_json(self.scope, opened, None))
+        response = self.reply(opened_as_json(self.scope, opened, None))
+        self.subject_id = customer.id
+        return response
+
+    @operation(status=204)
+    def delete(self, request: Request, customer_id: str) -> Response:
+        """End all of the customer's sessions at once."""
+        customer = find_customer(self.scope, public_id=customer_id)
+        for session in sessions.live_sessions(self.scope, customer.id).locked():
+            sessions.end_session(self.scope, session, "revoked")
+        return self.reply()
 
 
 class CustomerSessionItem(ApiView):
     """One place where a customer is signed in."""
+
+    @operation(output=SessionRowOutput)
+    def get(self, request: Request, customer_id: str, session_id: str) -> Response:
+        """Show a live session."""
+        customer = find_customer(self.scope, public_id=customer_id)
+        return self.reply(sessions.live_sessions(self.scope, customer.id).fetch(session_id))
 
     @operation(status=204)
     def delete(self, request: Request, customer_id: str, session_id: str) -> Response:

@@ -14,6 +14,8 @@ from stackbe.kernel.ids import encode, new_id
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+COUNTRY = re.compile(r"[A-Za-z]{2}")
+NO_COUNTRY = frozenset({"XX", "ZZ"})  # what proxies say of an address that they cannot place
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,64}")
 
 request_id: ContextVar[str] = ContextVar("stackbe_request_id", default="")
@@ -54,6 +56,12 @@ def truncated(ip: str) -> str:
     parsed = ipaddress.ip_address(ip)
     prefix = 24 if parsed.version == 4 else 48  # noqa: PLR2004  # the protocol's number
     return str(ipaddress.ip_network((parsed, prefix), strict=False).network_address)
+
+
+def country_of(request: HttpRequest) -> str:
+    """Return the caller's country (ISO 3166-1) as the proxy in front tells it in COUNTRY_HEADER, else nothing."""
+    told = request.headers.get(settings.COUNTRY_HEADER, "") if settings.COUNTRY_HEADER else ""
+    return told.upper() if COUNTRY.fullmatch(told) and told.upper() not in NO_COUNTRY else ""
 
 
 def chosen_request_id(request: HttpRequest) -> str:

@@ -9,9 +9,9 @@ import pytest
 
 from accounts.models import App, CustomerSession, Organization, OrganizationMember, RefreshToken
 from accounts.services.customers import delete_customer
-from accounts.services.tokens import rotate_signing_key
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.ids import decode
+from stackbe.kernel.models import IdempotencyRecord
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading
 from tests.cast import Api
@@ -212,24 +212,56 @@ def test_refresh_tokens_are_stored_as_digests(front, acme):
     assert all(len(bytes(row.digest)) == 32 for row in rows)
 
 
-# Keys.
+# Limits.
 
 
-def test_a_rotated_key_verifies_until_its_last_token_has_ended(front, acme):
-    old = front.sign_in()["sessionToken"]
+def idle_for(acme, **ago: float) -> None:
     with change(acme.scope):
-        rotate_signing_key(acme.scope)
-    new = front.sign_in()["sessionToken"]
+        CustomerSession.objects.within(acme.scope).update(last_seen_at=wall_clock() - timedelta(**ago))
 
-    assert front.session(old).status_code == 200
-    assert front.session(new).status_code == 200
-    assert len(keys_of(front)) == 2
+
+def test_a_session_left_idle_for_too_long_is_over_and_listed_no_more(front, acme):
+    front.set(session_idle_minutes=60)
+    answer = front.sign_in()
+    sessions = f"/customers/{answer['customerId']}/sessions"
+
+    idle_for(acme, minutes=61)
+
+    assert acme.api("auth:write").get(sessions).json()["data"] == []
+    assert front.refresh(answer["refreshToken"]).json()["code"] == "SESSION_EXPIRED"
+
+
+def test_each_refresh_begins_the_idle_time_anew_up_to_the_absolute_limit(front, acme):
+    front.set(session_idle_minutes=60)
+    token = front.sign_in()["refreshToken"]
+    for _ in range(3):
+        idle_for(acme, minutes=59)
+        token = front.refresh(token).json()["refreshToken"]
 
     with change(acme.scope):
-        rotate_signing_key(acme.scope, overlap=timedelta())
-    assert front.session(new).status_code == 401
-    assert front.session(old).status_code == 200
-    assert jwt.get_unverified_header(new)["kid"] not in keys_of(front)
+        CustomerSession.objects.within(acme.scope).update(expires_at=wall_clock())
+
+    assert front.refresh(token).json()["code"] == "SESSION_EXPIRED"
+
+
+def test_no_access_token_outlives_its_session(front, acme):
+    answer = front.sign_in()
+    ends_at = (wall_clock() + timedelta(minutes=3)).replace(microsecond=0)
+    with change(acme.scope):
+        CustomerSession.objects.within(acme.scope).update(expires_at=ends_at)
+
+    fresh = front.refresh(answer["refreshToken"]).json()["sessionToken"]
+
+    assert jwt.decode(fresh, options={"verify_signature": False})["exp"] == int(ends_at.timestamp())
+
+
+def test_a_token_used_long_ago_still_ends_the_session_when_it_comes_again(front, acme):
+    first = front.sign_in()
+    second = front.refresh(first["refreshToken"]).json()
+    used_before(acme, 10 * 24 * 3600)
+
+    assert front.refresh(first["refreshToken"]).json()["code"] == "SESSION_INVALID"
+    assert front.refresh(second["refreshToken"]).status_code == 401
 
 
 # What the app's backend may do.
@@ -259,7 +291,10 @@ def test_a_backend_opens_lists_and_ends_sessions(front, acme, rival):
     assert front.session(opened.json()["sessionToken"]).status_code == 200
 
     (row,) = backend.get(f"/customers/{customer}/sessions").json()["data"]
-    assert set(row) == {"id", "createdAt", "lastSeenAt", "userAgentFamily", "expiresAt"}
+    assert set(row) == {"id", "createdAt", "lastSeenAt", "ipCountry", "userAgentFamily", "expiresAt"}
+    assert backend.get(f"/customers/{customer}/sessions/{row['id']}").json() == row
+    assert rival.backend.get(f"/customers/{customer}/sessions/{row['id']}").status_code == 404
+    assert rival.backend.delete(f"/customers/{customer}/sessions").status_code == 404
     assert rival.backend.get(f"/customers/{customer}/sessions").status_code == 404
     assert rival.backend.delete(f"/customers/{customer}/sessions/{row['id']}").status_code == 404
     assert acme.api("customers:read").get(f"/customers/{customer}/sessions").status_code == 403
@@ -274,6 +309,59 @@ def test_a_repeated_opening_gives_the_same_session(front, acme):
     once = [front.backend.post(f"/customers/{customer}/sessions", Idempotency_Key="one") for _ in range(2)]
 
     assert once[0].content == once[1].content
+
+
+def test_the_stored_reply_of_an_opening_is_its_customers_and_goes_with_them(front, acme):
+    customer = front.backend.post("/customers", {"email": ADA}).json()["id"]
+
+    front.backend.post(f"/customers/{customer}/sessions", Idempotency_Key="one")
+
+    with reading(acme.scope):
+        (record,) = IdempotencyRecord.objects.within(acme.scope)
+    assert record.subject_id == decode("cust", customer)
+
+
+def test_a_backend_signs_a_customer_out_everywhere(front, acme):
+    answers = [front.sign_in() for _ in range(3)]
+    other = front.sign_in("bob@example.com")["sessionToken"]
+
+    done = acme.api("auth:write").delete(f"/customers/{answers[0]['customerId']}/sessions")
+
+    assert done.status_code == 204
+    assert {front.session(answer["sessionToken"]).status_code for answer in answers} == {401}
+    assert {front.refresh(answer["refreshToken"]).status_code for answer in answers} == {401}
+    assert front.session(other).status_code == 200
+
+
+def kept(acme) -> CustomerSession:
+    with reading(acme.scope):
+        return CustomerSession.objects.within(acme.scope).get()
+
+
+@pytest.mark.parametrize(
+    ("address", "network"), [("203.0.113.77", "203.0.113.0"), ("2001:db8:1:2:3::4", "2001:db8:1::")]
+)
+def test_of_a_login_the_network_and_the_browsers_family_are_kept(front, acme, address, network):
+    firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    token = front.link()
+
+    headers = {"User-Agent": firefox, "CF-IPCountry": "DE"}
+    front.nobody.client.defaults["REMOTE_ADDR"] = address
+    front.nobody.post(f"{front.auth}/verify", {"token": token}, **headers)
+
+    row = kept(acme)
+    assert (row.address, row.user_agent_family, row.country) == (network, "Firefox", "")
+
+
+@pytest.mark.parametrize(("told", "shown"), [("de", "DE"), ("XX", None), ("D<", None), ("", None)])
+def test_the_country_is_the_one_that_the_proxy_in_front_tells(front, acme, settings, told, shown):
+    settings.COUNTRY_HEADER = "CF-IPCountry"
+    token = front.link()
+
+    answer = front.nobody.post(f"{front.auth}/verify", {"token": token}, CF_IPCountry=told).json()
+
+    (row,) = acme.api("auth:write").get(f"/customers/{answer['customerId']}/sessions").json()["data"]
+    assert row["ipCountry"] == shown
 
 
 def test_a_session_switches_between_its_customers_organizations(front, acme):
