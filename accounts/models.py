@@ -18,6 +18,7 @@ from accounts.developer_models import (  # noqa: F401  # Django looks for an app
     RecoveryCode,
     TotpFactor,
 )
+from accounts.organization_models import OrganizationInvite  # noqa: F401  # likewise
 from stackbe.kernel import crypto, ids
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.fields import Sealed
@@ -212,6 +213,7 @@ class Organization(AppOwned):
     slug = models.CharField(max_length=80)
     metadata = Sealed(as_json=True)
     created_at = models.DateTimeField(default=wall_clock)
+    deleted_at = models.DateTimeField(null=True)
 
     class Meta(AppOwned.Meta):
         constraints = (models.UniqueConstraint(fields=["app_id", "slug"], name="one_organization_per_slug"),)

@@ -4,8 +4,8 @@ A token is a prefix, the id of its row in 26 characters of base32, and 43 charac
 bits). Only SHA-256 of the whole is stored. The id in it lets a spent token be told from a forged one
 for as long as the spent row's id is remembered, without keeping anything of the secret.
 
-`sbl_` a developer's link · `sbm_` a customer's link (names its app as well) · `sbc_` the one-time code
-on an app's callback · `sbr_` a refresh token.
+`sbl_` a developer's link · `sbm_` a customer's link and `sbi_` an invitation to an organization (both
+name their app as well) · `sbc_` the one-time code on an app's callback · `sbr_` a refresh token.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from stackbe.kernel.crypto import keyed_hash
 
 DEVELOPER_LINK = "sbl"
 MAGIC_LINK = "sbm"
+INVITE = "sbi"
 ONE_TIME_CODE = "sbc"
 REFRESH_TOKEN = "sbr"  # noqa: S105  # a prefix
+NAMING_THEIR_APP = frozenset({MAGIC_LINK, INVITE})
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 DIGITS = 6
 TRIES = 5
@@ -48,7 +50,7 @@ def mint(prefix: str, row_id: UUID, *, app_id: UUID | None = None, secret: bytes
 def read(prefix: str, text: str) -> Opaque | None:
     """Return the parts of a token, None for what cannot be one of that kind."""
     head, _, rest = text.partition("_")
-    named = 2 if prefix == MAGIC_LINK else 1
+    named = 2 if prefix in NAMING_THEIR_APP else 1
     length = named * ids.LENGTH
     if head != prefix or not SECRET.fullmatch(rest[length:]):
         return None

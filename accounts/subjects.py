@@ -12,6 +12,7 @@ from accounts.models import (
     DeveloperLink,
     MagicLink,
     OneTimeCode,
+    OrganizationInvite,
     OrganizationMember,
     RefreshToken,
     User,
@@ -103,6 +104,31 @@ def erase_links(scope: Scope, subject_id: UUID) -> int:
     return MagicLink.objects.within(scope).filter(email_index=customer.email_index).delete()[0]
 
 
+def export_invites(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
+    """Return the organizations that wait for the customer to join."""
+    customer = Customer.objects.within(scope).filter(pk=subject_id).first()
+    if customer is None:
+        return []
+    rows = OrganizationInvite.objects.within(scope).filter(email_index=customer.email_index).order_by("id")
+    return [
+        {
+            "organizationId": encode("org", row.organization_id),
+            "role": row.role,
+            "createdAt": render(row.created_at),
+            "expiresAt": render(row.expires_at),
+        }
+        for row in rows
+    ]
+
+
+def erase_invites(scope: Scope, subject_id: UUID) -> int:
+    """Delete invitations to the address, if the row still tells which it was; as for links."""
+    customer = Customer.objects.within(scope).filter(pk=subject_id).first()
+    if customer is None:
+        return 0
+    return OrganizationInvite.objects.within(scope).filter(email_index=customer.email_index).delete()[0]
+
+
 def export_places(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
     """Return the organizations that the customer belongs to."""
     rows = OrganizationMember.objects.within(scope).filter(customer_id=subject_id).order_by("id")
@@ -162,6 +188,7 @@ def register_holders() -> None:
         erase=erase_sessions,
     )
     register("links", models=("accounts.MagicLink",), export=export_links, erase=erase_links)
+    register("invites", models=("accounts.OrganizationInvite",), export=export_invites, erase=erase_invites)
     register(
         "organizations",
         models=("accounts.OrganizationMember",),
