@@ -17,6 +17,7 @@ from accounts.services.tokens import Claimed, SessionToken, SessionTokenBackend,
 from stackbe.kernel import http, limits
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import RateLimited
+from stackbe.kernel.ids import encode
 from stackbe.kernel.scope import Credential, Scope
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def verify(token: str) -> Found | None:
         raise SessionExpired from None
     except TokenError:
         return None
-    if not genuine.get("sub"):
+    if genuine.get("sub") != encode("cust", found.customer_id):
         return None
     if found.revoked_at is not None or found.closed:
         raise SessionInvalid

@@ -240,7 +240,15 @@ def _parts(token: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
     if any(base64.urlsafe_b64encode(r).decode().rstrip("=") != p for r, p in zip(raw, pieces, strict=True)):
         return None
     try:
-        header, claims = json.loads(raw[0]), json.loads(raw[1])
+        header, claims = (json.loads(part, object_pairs_hook=_named_once) for part in raw[:2])
     except (ValueError, RecursionError):
         return None
     return (header, claims) if isinstance(header, dict) and isinstance(claims, dict) else None
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object none of whose names comes twice, which parsers disagree about (RFC 7515, section 4)."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name comes twice")
+    return found

@@ -221,3 +221,54 @@ def test_a_session_may_call_a_hundred_times_a_minute(front, token):
     answer = front.session(token)
 
     assert answer.headers["X-RateLimit-Limit"] == "100"
+
+
+KEY_IDS = [
+    None,
+    "",
+    0,
+    ["kid"],
+    {"kid": "kid"},
+    "../../../../dev/null",
+    "/proc/self/environ",
+    "' or '1'='1",
+    "x'; drop table accounts_signingkey; --",
+    "https://evil.example/key",
+    "kid_00000000000000000000000000",
+    "kid_" + "z" * 26,
+    "\u0000",
+]
+
+
+@pytest.mark.parametrize("named", KEY_IDS, ids=repr)
+def test_a_key_id_names_a_row_or_nothing(front, acme, token, named):
+    _, private = own_key(acme)
+    header = {"alg": "EdDSA", "typ": "JWT", "kid": named}
+    for key in (private, ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))):
+        signed = f"{b64(header)}.{b64(claims_of(token))}"
+        assert status_of(front, f"{signed}.{b64(key.sign(signed.encode()))}") == 401
+    nameless = f"{b64({'alg': 'EdDSA', 'typ': 'JWT'})}.{b64(claims_of(token))}"
+    assert status_of(front, f"{nameless}.{b64(private.sign(nameless.encode()))}") == 401
+
+
+@pytest.mark.parametrize("respell", [str.upper, lambda kid: f" {kid}", lambda kid: f"{kid} ", lambda kid: kid[4:]])
+def test_a_key_has_one_name(front, acme, token, respell):
+    kid, private = own_key(acme)
+
+    assert status_of(front, jwt.encode(claims_of(token), private, "EdDSA", {"kid": respell(kid)})) == 401
+
+
+def test_a_key_named_twice_is_refused(front, acme, token):
+    """RFC 7515, section 4: parsers that take the first and parsers that take the last disagree."""
+    kid, private = own_key(acme)
+    twice = f'{{"alg":"EdDSA","typ":"JWT","kid":"{kid}","kid":"{kid}"}}'
+    signed = f"{b64(twice.encode())}.{b64(claims_of(token))}"
+
+    assert status_of(front, f"{signed}.{b64(private.sign(signed.encode()))}") == 401
+
+
+def test_a_session_of_another_customer_is_not_reached_by_its_id(front, acme, token):
+    """`sid` and `sub` must belong together, or a leaked key would be the least of it."""
+    other = claims_of(front.sign_in("bob@example.com")["sessionToken"])
+
+    assert status_of(front, rightly_signed(acme, token, sid=other["sid"])) == 401

@@ -7,6 +7,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -91,3 +93,67 @@ def test_the_logs_of_a_running_copy_name_nobody_and_open_nothing(caller, live_st
         log = live_stack.log(name)
         for secret in ("carol@example.com", token_of(mail), answer["sessionToken"], answer["refreshToken"]):
             assert secret not in log, name
+
+
+def test_twenty_tabs_on_two_web_processes_refresh_at_once_and_stay_signed_in(caller):
+    token = caller.sign_in("dan@example.com")["refreshToken"]
+    for _ in range(3):
+        answers = at_once(20, lambda token=token: caller.call("POST", f"{caller.auth}/refresh", None, refresh(token)))
+
+        assert {status for status, _ in answers} == {200}, answers
+        assert len({answer["refreshToken"] for _, answer in answers}) == 1
+        access = [answer["sessionToken"] for _, answer in answers]
+        asked = at_once(20, lambda access=access: caller.call("GET", f"{caller.auth}/session", access[-1])[0])
+        assert set(asked) == {200}
+        token = answers[0][1]["refreshToken"]
+
+
+def refresh(token: str) -> dict[str, str]:
+    return {"refreshToken": token}
+
+
+def at_once(hands: int, act: Any) -> list[Any]:
+    """Run the same call in many threads, released together."""
+    barrier = Barrier(hands)
+
+    def one(_: int) -> Any:
+        barrier.wait(timeout=PATIENCE)
+        return act()
+
+    with ThreadPoolExecutor(hands) as pool:
+        return list(pool.map(one, range(hands)))
+
+
+def revoke(caller: Caller, answer: dict[str, Any]) -> int:
+    key, customer = caller.tenant["apiKey"], answer["customerId"]
+    _, found = caller.call("GET", f"/customers/{customer}/sessions", key)
+    return caller.call("DELETE", f"/customers/{customer}/sessions/{found['data'][0]['id']}", key)[0]
+
+
+# The app goes last: nobody signs in to it again.
+ENDS = {
+    "logout": lambda c, a: c.call("POST", f"{c.auth}/logout", a["sessionToken"])[0],
+    "revoked": revoke,
+    "signed out everywhere": lambda c, a: c.call(
+        "DELETE", f"/customers/{a['customerId']}/sessions", c.tenant["apiKey"]
+    )[0],
+    "customer erased": lambda c, a: c.call("DELETE", f"/customers/{a['customerId']}", c.tenant["apiKey"])[0],
+    "app deleted": lambda c, _: c.call("DELETE", f"/apps/{c.tenant['appId']}", c.tenant["tenantKey"])[0],
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_each_end_of_a_session_bites_on_the_next_request_on_every_process(live_stack, caller, end):
+    """Security check 4, in every spelling of the token."""
+    if end == "app deleted":
+        caller = Caller(live_stack.new_tenant())
+    answer = caller.sign_in(f"{end.replace(' ', '.')}@example.com")
+    token = answer["sessionToken"]
+    assert {caller.call("GET", f"{caller.auth}/session", token)[0] for _ in range(10)} == {200}
+
+    assert ENDS[end](caller, answer) in {202, 204}
+
+    for spelling in (token, f"{token}=", f"{token}=="):
+        assert {caller.call("GET", f"{caller.auth}/session", spelling)[0] for _ in range(10)} == {401}
+    refused, _ = caller.call("POST", f"{caller.auth}/refresh", None, refresh(answer["refreshToken"]))
+    assert refused == (404 if end == "app deleted" else 401)
