@@ -16,7 +16,7 @@ class UsageLimitExceeded(Conflict):
     """A hard limit: nothing was counted."""
 
     code = "USAGE_LIMIT_EXCEEDED"
-    message = "The plan's limit for this metric is reached. Nothing was counted."
+    message = "This would pass the plan's limit for this metric. Nothing was counted."
 
 
 class NoActiveSubscription(Forbidden):

@@ -41,14 +41,18 @@ class Metric(AppOwned):
 
 
 class Counter(AppOwned):
-    """What a customer used of a metric in one period."""
+    """What a customer used of a metric in one period.
+
+    `latest_at` is the time of the event that a metric of the last value shows: one from before it,
+    however late it arrives, changes nothing.
+    """
 
     customer = models.ForeignKey(Customer, models.CASCADE, related_name="+")
     metric = models.ForeignKey(Metric, models.CASCADE, related_name="+")
     period_start = models.DateTimeField()
     period_end = models.DateTimeField(null=True)
     used = models.BigIntegerField(default=0)
-    announced_percent = models.PositiveSmallIntegerField(default=0)
+    latest_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField()
 
     class Meta(AppOwned.Meta):

@@ -144,14 +144,14 @@ class UsageCheckOutput(Output):
 class UsageOutput(Output):
     """A customer's figures on every metric."""
 
-    billing_period = Period(allow_null=True)
+    billing_period = Period()
     metrics = Standing(many=True)
 
 
 class CheckInput(Input):
-    """Which features, for whom."""
+    """Which features, for whom; a session token asks for its own customer."""
 
-    customer_id = PublicId("cust")
+    customer_id = PublicId("cust", required=False)
     features = serializers.ListField(
         child=Pattern(FEATURE_KEY, max_length=64),
         allow_empty=False,

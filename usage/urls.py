@@ -22,7 +22,7 @@ ROUTES: list[Route] = [
         "entitlements/check",
         checks.CheckFeatures,
         "entitlements-check",
-        POST=may("entitlements:read", limit=Limit.HOT),
+        POST=may("entitlements:read", credentials=KEYS | SESSIONS, limit=Limit.HOT),
     ),
     route(
         "entitlements/check/<str:feature>",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from accounts.errors import CustomerNotFound
 from accounts.services.customers import find_customer
 from billing.serializers.access import (
     EntitlementsOutput,
@@ -14,7 +15,7 @@ from billing.serializers.access import (
 from billing.services import overrides
 from billing.services.access import entitlements_of
 from stackbe.kernel.api import ApiView, operation
-from stackbe.kernel.errors import Forbidden, MissingRequiredField
+from stackbe.kernel.errors import MissingRequiredField
 from stackbe.kernel.ids import encode
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Entitlements(ApiView):
         asked: str | None = self.query().get("customer_id")
         own = self.scope.customer_id and encode("cust", self.scope.customer_id)
         if own is not None and asked not in {None, own}:
-            raise Forbidden("A session sees its own customer alone.")
+            raise CustomerNotFound
         wanted = own or asked
         if wanted is None:
             raise MissingRequiredField(fields={"customerId": ["This field is required."]})

@@ -211,7 +211,7 @@ def test_a_session_sees_its_own_customer_alone(acme_api, acme, make_plan, stripe
 
     assert session.get("/entitlements").json()["entitlements"] == {"sso": True}
     assert session.get(f"/entitlements?customerId={customer['id']}").status_code == 200
-    assert session.get(f"/entitlements?customerId={other['id']}").status_code == 403
+    assert session.get(f"/entitlements?customerId={other['id']}").status_code == 404
 
 
 def test_bad_and_foreign_customers(acme_api, globex_api, customer):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from stackbe.kernel.clock import render, wall_clock
 from tests.refusals import CARD, assert_needs_credential, assert_needs_scope, assert_refuses_each, never
-from tests.usage.stage import make_customer, make_subscriber
+from tests.usage.stage import add_metric, make_customer, make_subscriber
 
 PATH = "/usage/track/batch"
 
@@ -34,6 +37,27 @@ def test_each_event_has_its_result_in_the_order_given(acme, acme_api, ada):
         (False, "CUSTOMER_NOT_FOUND", None),
     ]
     assert response.json()["results"][3]["usage"]["remaining"] == 6
+
+
+def test_an_event_with_a_bad_field_says_which(acme, acme_api, ada):
+    add_metric(acme, name="seats", aggregation="unique")
+    old = render(wall_clock() - timedelta(hours=25))
+    events = [ada.event(timestamp=old), ada.event("seats"), ada.event(value="x"), ada.event()]
+
+    results = acme_api.post(PATH, {"events": events}).json()["results"]
+
+    assert [r.get("code") for r in results] == ["VALIDATION_ERROR"] * 3 + [None]
+    assert [r["message"].partition(":")[0] for r in results[:3]] == ["timestamp", "value", "value"]
+
+
+def test_a_thousand_events_are_a_handful_of_queries(acme_api, ada, django_assert_max_num_queries):
+    ada.change_access(limits={})
+    events = [ada.event(idempotencyKey=f"k{n}") for n in range(1000)]
+
+    with django_assert_max_num_queries(15):
+        results = acme_api.post(PATH, {"events": events}).json()["results"]
+
+    assert [r["currentUsage"] for r in results] == list(range(1, 1001))
 
 
 def test_a_rivals_customer_is_one_that_never_was(globex, globex_api, ada):

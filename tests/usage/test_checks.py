@@ -133,8 +133,11 @@ def test_a_session_asks_for_its_own_customer(acme, acme_api, ada):
 
     assert session.get("/entitlements/check/sso").json()["hasAccess"] is True
     assert session.get(f"/entitlements/check/sso?customerId={ada.id}").status_code == 200
-    assert session.get(f"/entitlements/check/sso?customerId={bob.id}").status_code in {403, 404}
-    assert session.post("/entitlements/check", {"customerId": ada.id, "features": ["sso"]}).status_code == 403
+    assert session.get(f"/entitlements/check/sso?customerId={bob.id}").status_code == 404
+    for own in ({}, {"customerId": ada.id}):
+        several = session.post("/entitlements/check", {"features": ["sso"], **own})
+        assert several.json()["results"]["sso"]["hasAccess"] is True
+    assert session.post("/entitlements/check", {"customerId": bob.id, "features": ["sso"]}).status_code == 404
 
 
 def test_bad_input_is_refused_by_field(acme_api, ada):
@@ -159,7 +162,24 @@ def test_bad_input_is_refused_by_field(acme_api, ada):
     assert acme_api.get("/entitlements/check/sso").json()["code"] == "MISSING_REQUIRED_FIELD"
     assert acme_api.get("/entitlements/check/sso?customerId=nonsense").status_code == 400
     assert acme_api.get(f"/entitlements/check/sso?customerId={ada.id}&x=1").status_code == 400
-    assert acme_api.get(f"/entitlements/check/%00?customerId={ada.id}").json()["hasAccess"] is False
+    for odd in ("%00", "x" * 65, "a%20b", CARD.replace(" ", "-")):
+        response = acme_api.get(f"/entitlements/check/{odd}?customerId={ada.id}")
+        assert (response.status_code, list(response.json()["fields"])) == (400, ["feature"])
+    assert acme_api.get(f"/entitlements/check/sso?customerId={ada.id}&customerId={ada.id}").status_code == 400
+    assert acme_api.post("/entitlements/check", {"features": ["sso"]}).json()["code"] == "MISSING_REQUIRED_FIELD"
+
+
+def test_a_question_with_an_idempotency_key_is_answered_from_the_store(acme_api, ada):
+    body = {"customerId": ada.id, "features": ["sso"]}
+    key = {"Idempotency_Key": "once"}
+    first = acme_api.post("/entitlements/check", body, **key)
+    ada.change_access(entitlements={})
+
+    again = acme_api.post("/entitlements/check", body, **key)
+    other = acme_api.post("/entitlements/check", {**body, "features": ["beta"]}, **key)
+
+    assert (again.json(), again["Idempotency-Replayed"]) == (first.json(), "true")
+    assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
 @WAYS

@@ -95,3 +95,22 @@ def test_a_key_counts_once_on_both_sides_of_a_periods_end(ada):
 
     assert {status for each in answers for status in each} == {200}
     assert counted(ada) == len(keys)
+
+
+def test_batches_in_opposite_orders_never_wait_in_a_ring(ada):
+    add_metric(ada.company, name="daily", resets="day")
+    ada.change_access(limits={})
+    today, yesterday = (ada.event("daily", timestamp=render(at)) for at in (wall_clock(), yesterdays_end()))
+    keyed = [ada.event("exports", idempotencyKey=f"k{n}") for n in range(AT_ONCE)]
+    forth = [{"events": [today, key, yesterday, ada.event()]} for key in keyed]
+    back = [{"events": [ada.event(), yesterday, today, key]} for key in keyed]
+    singles = [ada.event("daily", idempotencyKey=f"s{n}") for n in range(AT_ONCE)]
+
+    answers = together(
+        *[tracker(ada, *forth, path="/usage/track/batch")] * 2,
+        *[tracker(ada, *back, path="/usage/track/batch")] * 2,
+        tracker(ada, *singles),
+    )
+
+    assert {status for each in answers for status in each} == {200}
+    assert counted(ada) == 4 * AT_ONCE * 3 + AT_ONCE + len(singles)

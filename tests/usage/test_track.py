@@ -13,6 +13,7 @@ from tests.cast import Api
 from tests.refusals import CARD, assert_needs_credential, assert_needs_scope, assert_refuses_each, never
 from tests.usage.stage import add_metric, grant_default, make_customer, make_subscriber, yesterdays_end
 from usage.models import Counter
+from usage.services.track import run_track
 from usage.tasks import announce
 
 HOUR = timedelta(hours=1)
@@ -74,6 +75,51 @@ def test_a_key_is_the_same_by_either_way(acme_api, ada):
     track(acme_api, ada.event(idempotencyKey="k1", timestamp=render(wall_clock())))
 
     assert used(acme_api, ada) == 1
+
+
+def test_an_explicit_null_key_is_refused_by_either_way(acme_api, ada):
+    for more in ({}, {"timestamp": render(wall_clock())}):
+        response = track(acme_api, ada.event(idempotencyKey=None, **more))
+        assert list(response.json()["fields"]) == ["idempotencyKey"]
+
+
+def test_a_key_counts_once_though_the_plan_and_with_it_the_period_changed(acme_api, ada, acme):
+    add_metric(acme, name="calls", resets="billing_period")
+    moment = wall_clock()
+    year = {"period_start": moment - timedelta(days=300), "period_end": moment + timedelta(days=65)}
+    week = {"period_start": moment - timedelta(hours=1), "period_end": moment + timedelta(days=7)}
+    ada.change_access(limits={}, **year)
+    track(acme_api, ada.event("calls", idempotencyKey="k1"))
+    ada.change_access(**week)
+
+    again = track(acme_api, ada.event("calls", idempotencyKey="k1"))
+    fresh = track(acme_api, ada.event("calls", idempotencyKey="k2"))
+
+    assert [again.json()["currentUsage"], fresh.json()["currentUsage"]] == [0, 1]
+
+
+def test_a_key_from_two_periods_ago_counts_anew(acme, ada):
+    add_metric(acme, name="daily", resets="day")
+    counted = []
+    for days, key in ((0, b"old"), (1, b"other"), (1, b"old"), (2, b"old")):
+        moment = wall_clock() + timedelta(days=days)
+        with change(acme.scope):
+            owner = {"tenant_id": acme.tenant_id, "app_id": acme.app_id, "customer_id": ada.uuid}
+            event = {"metric": "daily", "quantity": 1, "value": None, "key": key, "at": moment, "moment": moment}
+            counted.append(run_track(**owner, **event).outcome)
+
+    assert counted == ["counted", "counted", "replayed", "counted"]
+
+
+def test_the_last_value_is_that_of_the_latest_event(acme_api, ada, acme):
+    add_metric(acme, name="level", aggregation="last", resets="never")
+    moment = wall_clock()
+    for value, minutes in ((5, 30), (7, 10), (3, 20), (7, 25)):
+        at = render(moment - timedelta(minutes=minutes))
+        reply = track(acme_api, ada.event("level", quantity=value, timestamp=at))
+
+    assert reply.json()["currentUsage"] == 7
+    assert track(acme_api, ada.event("level", quantity=2)).json()["currentUsage"] == 2
 
 
 def test_a_refused_call_leaves_its_key_free(acme_api, ada):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from stackbe.kernel.clock import render, wall_clock
 from tests.refusals import assert_hidden, assert_needs_credential, assert_needs_scope, never
-from tests.usage.stage import grant_default, make_customer, make_subscriber
+from tests.usage.stage import add_metric, grant_default, make_customer, make_subscriber
 
 
 def test_the_figures_of_every_metric_are_shown(acme_api, ada):
@@ -31,6 +34,52 @@ def test_a_question_counts_nothing(acme_api, ada, metric, quantity, allowed):
         assert body["allowed"] is allowed
         assert body["currentUsage"] == (4 if metric == "api_calls" else 0)
         assert body["effectiveLimit"] == body["planLimit"] + body["addonCredits"]
+
+
+@pytest.mark.parametrize("aggregation", ["sum", "max", "last"])
+def test_the_answer_agrees_with_track_for_every_kind_of_metric(acme, acme_api, ada, aggregation):
+    add_metric(acme, name="level", aggregation=aggregation)
+    ada.change_access(limits={"level": {"included": 10, "mode": "hard"}})
+
+    for quantity in (5, 0, 10, 3, 11, 8, 6):
+        said = acme_api.get(f"/usage/check?customerId={ada.id}&metric=level&quantity={quantity}").json()["allowed"]
+        taken = acme_api.post("/usage/track", ada.event("level", quantity=quantity)).status_code
+        assert said is (taken == 200), quantity
+
+
+def test_the_billing_period_is_the_plans_whatever_the_metrics_reset_by(acme, acme_api, ada):
+    start = wall_clock().replace(microsecond=0) - timedelta(days=3)
+    end = start + timedelta(days=30)
+    ada.change_access(period_start=start, period_end=end)
+    add_metric(acme, name="a_daily", resets="day")
+
+    body = acme_api.get(f"/usage?customerId={ada.id}").json()
+
+    assert body["metrics"][0]["metric"] == "a_daily"
+    assert body["billingPeriod"] == {"start": render(start), "end": render(end)}
+    assert body["metrics"][0]["billingPeriod"] != body["billingPeriod"]
+
+
+@pytest.mark.parametrize("hours", [None, 1, -1])
+def test_an_override_of_a_metered_feature_is_the_limit_while_it_lasts(acme, acme_api, ada, hours):
+    acme_api.post("/features", {"key": "calls", "name": "Calls", "type": "metered", "metric": "api_calls"})
+    until = None if hours is None else (wall_clock() + timedelta(hours=hours)).isoformat()
+    ada.change_access(overrides={"calls": {"value": 12, "until": until}})
+    limit = 10 if hours == -1 else 12
+
+    told = acme_api.get(f"/usage/check?customerId={ada.id}&metric=api_calls&quantity=12").json()
+    statuses = [acme_api.post("/usage/track", ada.event(quantity=quantity)).status_code for quantity in (12, 13)]
+
+    assert (told["limit"], told["planLimit"], told["allowed"]) == (limit, 10, limit == 12)
+    assert statuses == [200 if limit == 12 else 409, 409]
+
+
+def test_an_override_grants_usage_without_a_plan(acme, acme_api, ada):
+    acme_api.post("/features", {"key": "calls", "name": "Calls", "type": "metered", "metric": "api_calls"})
+    ada.change_access(plan_id=None, limits={}, overrides={"calls": {"value": 1, "until": None}})
+
+    assert acme_api.post("/usage/track", ada.event()).json()["limit"] == 1
+    assert acme_api.post("/usage/track", ada.event()).json()["code"] == "USAGE_LIMIT_EXCEEDED"
 
 
 def test_what_may_be_used_is_what_track_then_takes(acme_api, acme, ada):

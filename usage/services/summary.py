@@ -12,27 +12,24 @@ from accounts.errors import CustomerNotFound
 from stackbe.kernel.clock import now
 from stackbe.kernel.scope import Scope
 from usage.services.metrics import metric_named
-from usage.services.track import Figures
+from usage.services.track import Figures, period_as_json
 
 STANDING = """
-select case when a.rank < 3 then 'standing' else 'no_plan' end, m.name, coalesce(c.used, 0),
+select case when a.planned then 'standing' else 'no_plan' end, m.name, coalesce(c.used, 0),
   (a.limits -> m.name ->> 'included')::bigint, w.starts, w.ends,
-  coalesce(a.limits -> m.name ->> 'mode', 'soft')
+  coalesce(a.limits -> m.name ->> 'mode', 'soft'), m.aggregation,
+  (a.plan_limits -> m.name ->> 'included')::bigint
 from usage_metric m
-cross join (
-  select x.limits, x.period_start, x.period_end, 1 as rank from billing_access x
-  where x.customer_id = %(customer)s and x.app_id = %(app)s and x.plan_id is not null
-    and (x.access_from is null or x.access_from <= %(moment)s)
-    and (x.access_until is null or x.access_until > %(moment)s)
-  union all select x.limits, null, null, 2 from billing_defaultaccess x where x.app_id = %(app)s
-  union all select '{}'::jsonb, null, null, 3
-  order by rank limit 1
-) a
+cross join usage_allowance(%(app)s, %(customer)s, %(moment)s) a
 cross join lateral usage_window(m.resets, a.period_start, a.period_end, %(moment)s) w
 left join usage_counter c
   on c.customer_id = %(customer)s and c.metric_id = m.id and c.period_start = w.starts
 where m.app_id = %(app)s and m.archived_at is null and (%(names)s::text[] is null or m.name = any(%(names)s))
 order by m.name
+"""
+PERIOD = """
+select w.starts, w.ends from usage_allowance(%s, %s, %s) a
+cross join lateral usage_window('billing_period', a.period_start, a.period_end, %s) w
 """
 
 
@@ -60,6 +57,15 @@ def standing(scope: Scope, customer_id: UUID, names: Sequence[str] | None = None
         cursor.execute(STANDING, parameters)
         rows = cursor.fetchall()
     return [Figures(*row) for row in rows]
+
+
+def billing_period(scope: Scope, customer_id: UUID) -> dict[str, str | None]:
+    """Return the customer's billing period as the API shows it: their plan's, or the calendar month."""
+    moment = now(scope)
+    with connection.cursor() as cursor:
+        cursor.execute(PERIOD, [scope.app, customer_id, moment, moment])
+        starts, ends = cursor.fetchone()
+    return period_as_json(starts, ends)
 
 
 def standing_on(scope: Scope, customer_id: UUID, metric: str) -> Figures:

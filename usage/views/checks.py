@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from accounts.errors import CustomerNotFound
 from stackbe.kernel.api import operation
-from stackbe.kernel.errors import MissingRequiredField
+from stackbe.kernel.errors import MissingRequiredField, ValidationFailed
 from stackbe.kernel.serializers import PublicId, Query
 from usage import hot
 from usage.decisions import decide
@@ -36,9 +36,10 @@ class CheckFeature(HotView):
 
     def quick(self, request: HttpRequest, feature: str = "", **kwargs: Any) -> HttpResponse | None:
         """Answer from one call."""
-        if set(request.GET) != {"customerId"} or not hot.FEATURE.fullmatch(feature):
+        asked = list(request.GET.lists())
+        if len(asked) != 1 or asked[0][0] != "customerId" or len(asked[0][1]) != 1 or not hot.plain_name(feature):
             return None
-        checked = ask(request, request.GET["customerId"])
+        checked = ask(request, asked[0][1][0])
         if checked is None:
             return None
         refused = gate(checked.scopes, SCOPE, checked.allowance)
@@ -52,6 +53,8 @@ class CheckFeature(HotView):
     def get(self, request: Request, feature: str) -> Response:
         """Say whether a customer may use a feature, with what value, and where that comes from."""
         customer_id = asked_customer(self.scope.customer_id, self.query().get("customer_id"))
+        if not hot.plain_name(feature):
+            raise ValidationFailed(fields={"feature": ["Must be 1 to 64 of the characters A-Z a-z 0-9 _ . : -"]})
         granted = granted_to(self.scope, customer_id)
         return self.reply(decide(granted, feature))
 
@@ -62,7 +65,7 @@ class CheckFeatures(HotView):
     def quick(self, request: HttpRequest, **kwargs: Any) -> HttpResponse | None:
         """Answer from one call."""
         body = json_body(request)
-        if body is None or set(body) != {"customerId", "features"} or request.GET:
+        if body is None or set(body) != {"customerId", "features"} or "HTTP_IDEMPOTENCY_KEY" in request.META:
             return None
         features = body["features"]
         if not isinstance(features, list) or not 0 < len(features) <= MOST_FEATURES:
@@ -80,11 +83,11 @@ class CheckFeatures(HotView):
         results = {f: decide(checked.granted, f).as_json(with_reason=False) for f in features}
         return answer({"results": results}, checked.allowance)
 
-    @operation(input=CheckInput, output=ChecksOutput, idempotent=False)
+    @operation(input=CheckInput, output=ChecksOutput)
     def post(self, request: Request) -> Response:
-        """Say for each feature whether a customer may use it."""
+        """Say for each feature whether a customer may use it; a session asks for its own alone."""
         asked = self.parse()
-        granted = granted_to(self.scope, asked["customer_id"])
+        granted = granted_to(self.scope, asked_customer(self.scope.customer_id, asked.get("customer_id")))
         return self.reply({"results": {f: decide(granted, f) for f in asked["features"]}})
 
 

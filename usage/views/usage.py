@@ -98,15 +98,13 @@ class UsageCheck(ApiView):
         """Say whether a quantity would pass, without counting it."""
         asked = self.query()
         figures = summary.standing_on(self.scope, asked["customer_id"], asked["metric"])
-        fits = figures.limit is None or figures.used + asked["quantity"] <= figures.limit
-        granted = figures.outcome != "no_plan"
         shown = figures.as_json()
         return Response(
             {
-                "allowed": granted and (fits or figures.mode == "soft"),
+                "allowed": figures.allows(asked["quantity"]),
                 "currentUsage": figures.used,
                 "limit": figures.limit,
-                "planLimit": figures.limit,
+                "planLimit": figures.plan_limit,
                 "addonCredits": 0,
                 "effectiveLimit": figures.limit,
                 "remaining": figures.remaining,
@@ -124,7 +122,7 @@ class Usage(ApiView):
         customer_id = self.query()["customer_id"]
         summary.require_customer(self.scope, customer_id)
         figures = [f.as_json() for f in summary.standing(self.scope, customer_id)]
-        period = figures[0]["billingPeriod"] if figures else None
+        period = summary.billing_period(self.scope, customer_id)
         return Response({"billingPeriod": period, "metrics": figures})
 
 
@@ -140,7 +138,7 @@ def plain_event(body: dict[str, Any]) -> tuple[UUID, str, int, str | None] | Non
         return None
     if type(quantity) is not int or not 0 <= quantity <= MOST:
         return None
-    if key is not None and not is_plain_key(key):
+    if "idempotencyKey" in body and not is_plain_key(key):
         return None
     return customer_id, metric, quantity, key
 
