@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from django.conf import settings
 from django.db import connection
 from rest_framework.authentication import BaseAuthentication
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
@@ -121,8 +120,7 @@ def scope_of(found: Found) -> Scope:
 
 def refuse(request: HttpRequest) -> None:
     """Raise 401 for a forged token, or 429 for an address that has tried too many."""
-    bucket = f"failed:{http.network_of(http.client_address(request))}"
-    allowance = limits.take(bucket, settings.FAILED_CREDENTIALS_PER_MINUTE)
+    allowance = limits.failed_credentials(http.network_of(http.client_address(request)))
     if not allowance.ok:
         raise RateLimited(
             "Too many failed credentials from this address.",

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 from rest_framework.authentication import BaseAuthentication
 
@@ -65,8 +64,7 @@ def bearer(request: HttpRequest) -> str | None:
 
 def refuse(request: HttpRequest, message: str | None = None) -> None:
     """Raise 401, or 429 for an address that has failed too often."""
-    bucket = f"failed:{http.network_of(http.client_address(request))}"
-    allowance = limits.take(bucket, settings.FAILED_CREDENTIALS_PER_MINUTE)
+    allowance = limits.failed_credentials(http.network_of(http.client_address(request)))
     if not allowance.ok:
         raise RateLimited(
             "Too many failed credentials from this address.",

@@ -121,24 +121,28 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Settle who calls, whether they may, and how often."""
-        if (request.method or "") not in self.access:
+        access = self.access.get(request.method or "")
+        if access is None:
+            self._count_address(Access(limit=Limit.PAGE))
             raise exceptions.MethodNotAllowed(request.method or "")
-        self.format_kwarg = None
-        negotiated = self.perform_content_negotiation(request)
-        request.accepted_renderer, request.accepted_media_type = negotiated
-        access = self.access[request.method or ""]
-        self._refuse_large_body(request)
         if access.public:
             request.authenticators = ()
             self._count_address(access)
-            return
-        self.perform_authentication(request)
-        self._authorise(access)
-        self._count(access)
+        else:
+            self._identify(request)
+            self._count(access)
+            self._authorise(access)
+        self.format_kwarg = None
+        negotiated = self.perform_content_negotiation(request)
+        request.accepted_renderer, request.accepted_media_type = negotiated
+        self._refuse_large_body(request)
 
     def parse(self) -> dict[str, Any]:
         """Return the validated body under snake_case names."""
-        form = (self.operation.input or NoInput)(data=self.request.data)
+        sent = self.request.data
+        if sent is None:
+            raise errors.ValidationFailed(fields={"nonFieldErrors": ["The body must be an object."]})
+        form = (self.operation.input or NoInput)(data=sent)
         form.is_valid(raise_exception=True)
         return dict(form.validated_data)
 
@@ -215,9 +219,17 @@ class ApiView(APIView):
         if length.isdigit() and int(length) > BODY_BYTES:
             raise errors.PayloadTooLarge
 
+    def _identify(self, request: Request) -> None:
+        try:
+            self.perform_authentication(request)
+            if not isinstance(request.auth, Scope):
+                raise errors.Unauthorized
+        except errors.ApiError:
+            caller = http.network_of(http.client_address(request._request))
+            self._allowance = limits.failed_credentials(caller, cost=0)
+            raise
+
     def _authorise(self, access: Access) -> None:
-        if not isinstance(self.request.auth, Scope):
-            raise errors.Unauthorized
         scope = self.scope
         if scope.credential not in access.credentials:
             raise errors.Forbidden(_wrong_credential(access, scope))
@@ -243,6 +255,7 @@ class ApiView(APIView):
 
     def _run(self, request: Request) -> Response:
         handler = getattr(self, (request.method or "GET").lower())
+        self._refuse_undeclared(request)
         self.claim = self._claim(request)
         if self._scope_or_none() is None:
             return self._call(handler, request)
@@ -275,6 +288,13 @@ class ApiView(APIView):
         with change(self.scope):
             self.claim.store(response.status_code, encode_reply(response), self.subject_id)
         return response
+
+    def _refuse_undeclared(self, request: Request) -> None:
+        """Refuse what an operation takes nothing of; where it does, `parse` and `query` name what is unknown."""
+        if self.operation.query is None:
+            self.query()
+        if self.operation.input is None and request.method not in SAFE:
+            self.parse()
 
     def _call(self, handler: Callable[..., Response], request: Request) -> Response:
         response: Response = handler(request, *self.args, **self.kwargs)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import connection
 
 from stackbe.kernel.clock import wall_clock
@@ -72,6 +73,11 @@ def require(bucket: str, limit: int, window_seconds: int = MINUTE) -> Allowance:
     if not allowance.ok:
         raise RateLimited(retry_after_seconds=allowance.retry_after_seconds)
     return allowance
+
+
+def failed_credentials(caller: str, cost: int = 1) -> Allowance:
+    """Count one refused credential of an address; `cost=0` looks how many more it may send."""
+    return take(f"failed:{caller}", settings.FAILED_CREDENTIALS_PER_MINUTE, cost=cost)
 
 
 def forget_idle_buckets() -> int:

@@ -146,3 +146,70 @@ def test_no_header_makes_a_crash(acme, header, value):
     response = Api(acme.key, **{header: value}).post("/customers", {"email": "joe@shop.example"})
 
     assert response.status_code < 500
+
+
+LIMIT_HEADERS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Policy", "RateLimit"}
+
+
+def test_every_refusal_says_how_much_is_left(acme, globex, acme_api):
+    reader, stranger, tenant = acme.api("customers:read"), Api(None), Api(acme.tenant_key)
+    refusals = [
+        (400, acme_api.post("/customers", {})),
+        (400, tenant.get("/me", **{"X-StackBE-App": "nonsense"})),
+        (401, stranger.get("/me")),
+        (401, Api("sbk_test_wrong").get("/me")),
+        (401, Api("a.b.c").get(f"/apps/{acme.app}/auth/session")),
+        (403, reader.post("/customers", {"email": "joe@acme.example"})),
+        (403, acme_api.get("/me", Origin="https://elsewhere.example")),
+        (403, acme_api.get("/api-keys")),
+        (404, acme_api.get("/nope")),
+        (404, acme_api.get(f"/apps/{globex.app}")),
+        (404, tenant.get("/me", **{"X-StackBE-App": globex.app})),
+        (405, stranger.request("BREW", "/me")),
+        (405, acme_api.delete("/me")),
+        (406, acme_api.get("/me", Accept="text/html")),
+        (413, acme_api.post("/customers", {"email": "joe@acme.example", "name": "x" * 300_000})),
+    ]
+
+    for status, response in refusals:
+        assert response.status_code == status, response.content
+        assert set(response.headers) >= LIMIT_HEADERS, (status, response.content)
+
+
+def test_calls_that_a_key_may_not_make_count_against_it(acme):
+    reader = acme.api("customers:read")
+    left = [int(reader.delete("/customers/x").headers["X-RateLimit-Remaining"]) for _ in range(3)]
+
+    assert left == [999, 998, 997]
+
+
+def test_methods_that_no_route_takes_are_limited_by_address(db, settings):
+    settings.ADDRESS_LIMITS = {**settings.ADDRESS_LIMITS, "page": (2, 60)}
+
+    assert [Api(None).delete("/me").status_code for _ in range(4)] == [405, 405, 429, 429]
+
+
+@pytest.mark.parametrize("path", ["/me?since=x", "/apps?colour=red", "/customers?colour=red"])
+def test_a_query_parameter_that_nothing_reads_is_named(acme_api, path):
+    response = acme_api.get(path)
+
+    assert response.status_code == 400
+    assert list(response.json()["fields"].values()) == [["Unknown field."]]
+
+
+def test_a_body_that_nothing_reads_is_named(acme_api):
+    made = acme_api.post("/customers", {"email": "joe@acme.example"}).json()["id"]
+
+    refused = acme_api.request("DELETE", f"/customers/{made}", {"really": False})
+
+    assert (refused.status_code, refused.json()["fields"]) == (400, {"really": ["Unknown field."]})
+    assert acme_api.get(f"/customers/{made}").status_code == 200
+    assert acme_api.request("DELETE", f"/customers/{made}", {}).status_code == 202
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"5"])
+def test_a_body_that_is_no_object_is_said_to_be_none(acme_api, body):
+    response = acme_api.client.generic("POST", "/v1/customers", body, "application/json", headers=acme_api.headers)
+
+    assert response.status_code == 400
+    assert response.json()["fields"] == {"nonFieldErrors": ["The body must be an object."]}
