@@ -1,16 +1,20 @@
-"""A closed loop of HTTP/1.1 requests, one connection each, from one process without threads.
+"""A closed loop of HTTP/1.1 requests from one process without threads.
 
-Sync workers close every connection, so each request pays for its own: the same for every server that is
-measured. The loop costs the client some 60 µs a request.
+Sync workers close every connection, so each request pays for its own, and asks every server to close it. A
+server that can keep connections is measured a second time with them kept. The loop costs the client some
+60 µs a request.
 """
 
 import errno
 import json
+import re
 import selectors
 import socket
 import sys
 import time
 from dataclasses import dataclass, field
+
+LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 
 
 @dataclass
@@ -28,57 +32,81 @@ class Call:
 
     __slots__ = ("began", "got", "left", "sock")
 
-    def __init__(self, address, payload):
+    def __init__(self, sock, payload):
         self.began = time.perf_counter()
+        self.sock = sock
         self.left = payload
         self.got = b""
-        self.sock = socket.socket()
-        self.sock.setblocking(False)
-        code = self.sock.connect_ex(address)
+
+    def whole(self):
+        """Say whether all of the answer has come, on a connection that stays open."""
+        head, parted, body = self.got.partition(b"\r\n\r\n")
+        found = LENGTH.search(head)
+        return bool(parted and found) and len(body) >= int(found[1])
+
+
+class Loop:
+    """So many connections, each with one request under way until there is no more to ask."""
+
+    def __init__(self, plan):
+        self.plan, self.payloads = plan, requests(plan)
+        self.result = Result()
+        self.selector = selectors.DefaultSelector()
+        self.running = 0
+
+    def run(self):
+        """Send requests until the time is up and at least so many are done."""
+        began = time.perf_counter()
+        self.until = began + self.plan["seconds"]
+        for _ in range(self.plan["connections"]):
+            self.connect()
+        while self.running:
+            for event, _ in self.selector.select(5):
+                if event.data.left:
+                    self.send(event.data)
+                else:
+                    self.receive(event.data)
+        self.result.seconds = time.perf_counter() - began
+        self.selector.close()
+        return self.result
+
+    def connect(self):
+        """Begin a request on a connection of its own."""
+        sock = socket.socket()
+        sock.setblocking(False)
+        call = Call(sock, next(self.payloads))
+        code = sock.connect_ex(("127.0.0.1", self.plan["port"]))
         if code not in {0, errno.EINPROGRESS}:
             raise OSError(code, "connect")
+        self.selector.register(sock, selectors.EVENT_WRITE, call)
+        self.running += 1
 
+    def send(self, call):
+        """Send what the socket takes; what comes next is the answer."""
+        sent = call.sock.send(call.left)
+        call.left = call.left[sent:]
+        if not call.left:
+            self.selector.modify(call.sock, selectors.EVENT_READ, call)
 
-def run(port, payloads, seconds, connections, least):
-    """Send requests, `connections` at a time, until the time is up and at least so many are done."""
-    result, address = Result(), ("127.0.0.1", port)
-    selector = selectors.DefaultSelector()
-    began = time.perf_counter()
-    until, running = began + seconds, 0
-
-    def start():
-        call = Call(address, next(payloads))
-        selector.register(call.sock, selectors.EVENT_WRITE, call)
-
-    for _ in range(connections):
-        start()
-        running += 1
-    while running:
-        for event, _ in selector.select(5):
-            call = event.data
-            if call.left:
-                sent = call.sock.send(call.left)
-                call.left = call.left[sent:]
-                if not call.left:
-                    selector.modify(call.sock, selectors.EVENT_READ, call)
-                continue
-            try:
-                data = call.sock.recv(65536)
-            except ConnectionError:
-                data = b""
-            if data:
-                call.got += data
-                continue
-            selector.unregister(call.sock)
-            call.sock.close()
-            note(result, call)
-            if time.perf_counter() < until or len(result.late_ms) < least:
-                start()
-            else:
-                running -= 1
-    result.seconds = time.perf_counter() - began
-    selector.close()
-    return result
+    def receive(self, call):
+        """Take what has come; after a whole answer, ask again."""
+        try:
+            data = call.sock.recv(65536)
+        except ConnectionError:
+            data = b""
+        call.got += data
+        if data and not (self.plan["kept"] and call.whole()):
+            return
+        note(self.result, call)
+        more = time.perf_counter() < self.until or len(self.result.late_ms) < self.plan["least"]
+        if data and more:
+            self.selector.modify(call.sock, selectors.EVENT_WRITE, Call(call.sock, next(self.payloads)))
+            return
+        self.selector.unregister(call.sock)
+        call.sock.close()
+        self.running -= 1
+        if more:
+            self.connect()
 
 
 def note(result, call):
@@ -98,6 +126,7 @@ def requests(plan):
         tenant = asked[number % len(asked)]
         customer = tenant["customers"][number // len(asked) % len(tenant["customers"])]
         head = f"Host: localhost\r\nAuthorization: Bearer {tenant['key']}\r\nAccept: */*\r\n{extra}"
+        head += "" if plan["kept"] else "Connection: close\r\n"
         if plan["operation"] == "check":
             yield f"GET /v1/entitlements/check/sso?customerId={customer} HTTP/1.1\r\n{head}\r\n".encode()
         else:
@@ -116,7 +145,7 @@ def requests(plan):
 def main():
     """Run one plan from standard input and print what it came to."""
     plan = json.load(sys.stdin)
-    result = run(plan["port"], requests(plan), plan["seconds"], plan["connections"], plan["least"])
+    result = Loop(plan).run()
     times = sorted(result.late_ms)
     print(
         json.dumps(

@@ -52,19 +52,22 @@ def _stat(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-class Server:
-    """gunicorn with sync workers, as many for each."""
+def gunicorn(application, workers):
+    """Return the command of a server with as many sync workers; its port is put in for {port}."""
+    command = [sys.executable, "-m", "gunicorn", "-c", "stackbe/gunicorn.py", application, f"--workers={workers}"]
+    return [*command, "--worker-class=sync", "--threads=1", "--bind=127.0.0.1:{port}", "--max-requests=0"]
 
-    def __init__(self, name, application, environment, log, workers):
-        self.name, self.port = name, free_port()
-        command = [sys.executable, "-m", "gunicorn", "-c", "stackbe/gunicorn.py", application, f"--workers={workers}"]
-        command += ["--worker-class=sync", "--threads=1", f"--bind=127.0.0.1:{self.port}", "--max-requests=0"]
-        self.log = log
+
+class Server:
+    """A server under measurement, with all processes below it."""
+
+    def __init__(self, name, command, environment, log):
+        self.name, self.port, self.log = name, free_port(), log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                command,
+                [part.format(port=self.port) for part in command],
                 cwd=ROOT,
-                env=environment,
+                env=environment | {"PORT": str(self.port)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -1,26 +1,33 @@
-"""The usual way: DRF, a table of keys, and the ORM queries that the models suggest."""
-
-import hashlib
+"""The usual way: DRF, djangorestframework-api-key, and the ORM queries that the models suggest."""
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import timezone
-from django.utils.crypto import constant_time_compare
-from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from rest_framework_api_key.permissions import BaseHasAPIKey, KeyParser
 
-from bench.peers.models import Counter, Event, Grant, Key, Subscription
+from bench.peers.models import CompanyKey, Counter, Event, Grant, Subscription
 
 
-class HasKey(BasePermission):
+class BearerParser(KeyParser):
+    keyword = "Bearer"
+
+
+class HasKey(BaseHasAPIKey):
+    """The package's permission, which keeps the company for the view so that the key is looked up once."""
+
+    model = CompanyKey
+    key_parser = BearerParser()
+
     def has_permission(self, request, view):
-        header = request.META.get("HTTP_AUTHORIZATION", "")
-        text = header.removeprefix("Bearer ")
-        key = Key.objects.select_related("company").filter(prefix=text[:8], revoked=False).first()
-        if key is None or (key.expires_at is not None and key.expires_at < timezone.now()):
+        text = self.get_key(request)
+        if not text:
             return False
-        if not constant_time_compare(bytes(key.digest).hex(), hashlib.sha256(text.encode()).hexdigest()):
+        try:
+            key = CompanyKey.objects.get_from_key(text)
+        except CompanyKey.DoesNotExist:
+            return False
+        if key.has_expired:
             return False
         request.company = key.company
         return True

@@ -14,18 +14,17 @@ from django.db import connection, transaction
 def main():
     companies, customers = int(sys.argv[1]), int(sys.argv[2])
     django.setup()
-    from bench.peers import models, plain  # noqa: PLC0415  # models exist after setup() alone
+    from bench.peers import models, statements  # noqa: PLC0415  # models exist after setup() alone
 
     call_command("migrate", run_syncdb=True, verbosity=0)
     asked = []
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(plain.TRACK_FUNCTION)
+            cursor.execute(statements.TRACK_FUNCTION)
         for number in range(companies):
             company = models.Company.objects.create(name=f"company {number}")
-            key = secrets.token_urlsafe(33)
-            digest = hashlib.sha256(key.encode()).digest()
-            models.Key.objects.create(company=company, prefix=key[:8], digest=digest)
+            _, key = models.CompanyKey.objects.create_key(company=company, name="bench")
+            models.Key.objects.create(company=company, digest=hashlib.sha256(key.encode()).digest())
             plan = models.Plan.objects.create(company=company, slug="pro")
             for name in ("sso", "api_calls"):
                 feature = models.Feature.objects.create(company=company, name=name)

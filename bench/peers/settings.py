@@ -8,7 +8,7 @@ DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 USE_TZ = True
 ROOT_URLCONF = "bench.peers.urls"
-INSTALLED_APPS = ["bench.peers"]
+INSTALLED_APPS = ["rest_framework_api_key", "bench.peers"]
 MIDDLEWARE: list[str] = []
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {
@@ -31,6 +31,7 @@ else:
         "django.contrib.contenttypes",
         "django.contrib.sessions",
         "rest_framework",
+        "rest_framework_api_key",
         "bench.peers",
     ]
     MIDDLEWARE = [

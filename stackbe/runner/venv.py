@@ -26,6 +26,7 @@ LOCKS = {
     "runtime": REPOSITORY / "requirements.txt",
     "demo": REPOSITORY / ".requirements" / "demo.txt",
     "test": REPOSITORY / "tests" / "requirements.txt",
+    "bench": REPOSITORY / ".requirements" / "bench.txt",
 }
 # What a deployment has installed by its own means when it calls manage.py.
 DEPLOYED_PACKAGES = ("django", "rest_framework", "procrastinate", "stripe")
