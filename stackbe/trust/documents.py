@@ -18,8 +18,21 @@ if TYPE_CHECKING:
 
 FOLDER = Path(settings.BASE_DIR) / "docs"
 # In the order in which a newcomer reads them; the decisions stay in the repository.
-ORDER = ("quickstart", "errors", "webhooks", "security", "sandbox", "production", "performance", "architecture")
+ORDER = (
+    "quickstart",
+    "billing",
+    "stripe",
+    "webhooks",
+    "errors",
+    "security",
+    "sandbox",
+    "production",
+    "performance",
+    "architecture",
+)
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+# Code wider than the page scrolls, and what scrolls must be reachable by keyboard.
+SCROLLING = '<pre tabindex="0">'
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +46,9 @@ class Document:
 
 
 def names() -> list[str]:
-    """Return the guides that there are, in reading order."""
-    return [name for name in ORDER if (FOLDER / f"{name}.md").exists()]
+    """Return the guides that there are: those of `ORDER` first, then the others by name, so that none lacks a page."""
+    there = sorted(path.stem for path in FOLDER.glob("*.md"))
+    return [name for name in ORDER if name in there] + [name for name in there if name not in ORDER]
 
 
 @lru_cache(maxsize=32)
@@ -45,7 +59,8 @@ def read(name: str) -> Document:
     contents = _headings(tokens)
     title = contents[0]["title"] if contents else name
     html = MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
-    return Document(name, title, re.sub(r'href="(\w+)\.md', r'href="/docs/\1', html), contents[1:])
+    html = re.sub(r'href="([\w-]+)\.md', r'href="/docs/\1', html.replace("<pre>", SCROLLING))
+    return Document(name, title, html, contents[1:])
 
 
 def _headings(tokens: Sequence[Token]) -> list[dict[str, Any]]:
