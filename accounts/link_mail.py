@@ -21,7 +21,8 @@ from stackbe.kernel.ids import encode
 from stackbe.kernel.jobs import job
 from stackbe.kernel.scope import PLATFORM, Scope, platform_scope
 from stackbe.kernel.transactions import change, current
-from stackbe.mail.sending import Message, send, write
+from stackbe.mail import outgoing
+from stackbe.mail.sending import Message, write
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,12 +34,13 @@ CUSTOMER_CONFIRM = "/auth/confirm"
 @job("accounts.mail_developer_link")
 def mail_developer_link(link_id: str) -> None:
     """Mint a developer's link and mail it. Does nothing for one that was replaced or has expired."""
-    with change(platform_scope("mail")):
+    scope = platform_scope("mail")
+    with change(scope):
         rows = DeveloperLink.unscoped.select_for_update().filter(pk=UUID(link_id), expires_at__gt=wall_clock())
         link = rows.first()
-        message = None if link is None else _developer_message(link)
+        message = None if link is None else _developer_message(scope, link)
     if message is not None:
-        send(message)
+        outgoing.deliver(scope, UUID(link_id), message)
 
 
 @job("accounts.mail_magic_link")
@@ -55,9 +57,11 @@ def mail_magic_link(tenant_id: str, app_id: str, link_id: str) -> None:
     with change(scope):
         rows = MagicLink.objects.within(scope).locked().filter(pk=UUID(link_id), expires_at__gt=wall_clock())
         link = rows.first()
+        if link is None:
+            outgoing.settle(scope, UUID(link_id), outgoing.Status.LATE)
         message = None if link is None else _customer_message(scope, app, link)
     if message is not None:
-        send(message)
+        outgoing.deliver(scope, UUID(link_id), message)
 
 
 def mint_developer_token(link: DeveloperLink) -> tuple[str, str]:
@@ -70,7 +74,11 @@ def mint_developer_token(link: DeveloperLink) -> tuple[str, str]:
     return f"{settings.BASE_URL}{DEVELOPER_CONFIRM}#token={token}", code
 
 
-def _developer_message(link: DeveloperLink) -> Message:
+def _developer_message(scope: Scope, link: DeveloperLink) -> Message | None:
+    if not outgoing.is_recorded(scope, link.id):
+        outgoing.record_asked(scope, link.id, "sign_in", bytes(link.email_index), asked_at=link.created_at)
+    if _bounced(scope, link):
+        return None
     url, code = mint_developer_token(link)
     context = {"link": url, "code": code, "minutes": _minutes(link.expires_at, link.created_at)}
     return write("sign_in", link.email, context, code=code, subject_id=link.user_id)
@@ -79,7 +87,10 @@ def _developer_message(link: DeveloperLink) -> Message:
 def _customer_message(scope: Scope, app: KnownApp, link: MagicLink) -> Message | None:
     customer = Customer.objects.within(scope).filter(email_index=link.email_index, deleted_at__isnull=True).first()
     if customer is None and not app.settings.auto_create_customer:
+        outgoing.forget(scope, link.id)
         link.delete()
+        return None
+    if _bounced(scope, link):
         return None
     token, code = opaque.mint(opaque.MAGIC_LINK, link.id, app_id=app.id), opaque.mint_code()
     link.token_digest = token_digest(token)
@@ -95,6 +106,15 @@ def _customer_message(scope: Scope, app: KnownApp, link: MagicLink) -> Message |
     }
     subject_id = None if customer is None else customer.id
     return write("magic_link", link.email, context, from_name=name, code=code, subject_id=subject_id)
+
+
+def _bounced(scope: Scope, link: MagicLink | DeveloperLink) -> bool:
+    """Let go of a link to an address that takes no mail, and say whether it is one."""
+    if outgoing.bounce_of(scope, bytes(link.email_index)) is None:
+        return False
+    outgoing.settle(scope, link.id, outgoing.Status.SKIPPED)
+    link.delete()
+    return True
 
 
 def _customer_url(app: KnownApp, token: str) -> str:

@@ -21,6 +21,7 @@ from stackbe.kernel.clock import render
 from stackbe.kernel.ids import encode
 from stackbe.kernel.scope import PLATFORM
 from stackbe.kernel.subjects import register
+from stackbe.mail.outgoing import forget_address, latest_to
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -90,6 +91,23 @@ def export_links(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def export_mails(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
+    """Return which mails went to the customer's address, and what became of them."""
+    customer = Customer.objects.within(scope).filter(pk=subject_id).first()
+    if customer is None:
+        return []
+    return [
+        {"kind": mail.kind, "status": mail.status, "askedAt": render(mail.asked_at), "sentAt": render(mail.sent_at)}
+        for mail in latest_to(scope, bytes(customer.email_index))
+    ]
+
+
+def erase_mails(scope: Scope, subject_id: UUID) -> int:
+    """Forget what became of mails to the address, if the row still tells which it was."""
+    customer = Customer.objects.within(scope).filter(pk=subject_id).first()
+    return 0 if customer is None else forget_address(scope, bytes(customer.email_index))
 
 
 def erase_links(scope: Scope, subject_id: UUID) -> int:
@@ -186,6 +204,12 @@ def register_holders() -> None:
         models=("accounts.CustomerSession", "accounts.RefreshToken", "accounts.OneTimeCode"),
         export=export_sessions,
         erase=erase_sessions,
+    )
+    register(
+        "mails",
+        models=("mail.OutgoingMail", "mail.BouncedAddress"),
+        export=export_mails,
+        erase=erase_mails,
     )
     register("links", models=("accounts.MagicLink",), export=export_links, erase=erase_links)
     register("invites", models=("accounts.OrganizationInvite",), export=export_invites, erase=erase_invites)

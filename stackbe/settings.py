@@ -298,8 +298,11 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 EMAIL_TIMEOUT = 15
 EMAIL_BACKEND = "stackbe.mail.inbox.DevelopmentInbox"
 DEVELOPMENT_INBOX = not EMAIL_URL
+# Which provider's bounces are listened to at /webhooks/mail/<provider>, and what proves that they are its own.
+EMAIL_PROVIDER = ""
+EMAIL_WEBHOOK_SECRET = env.str("EMAIL_WEBHOOK_SECRET", default="")
 if EMAIL_URL:
-    globals().update(mail_settings(EMAIL_URL))
+    globals().update(mail_settings(EMAIL_URL, EMAIL_WEBHOOK_SECRET))
 elif PRODUCTION:
     refuse("EMAIL_URL is not set. Sign-in goes by e-mail: smtp+tls://user:password@host:587.")
 

@@ -30,6 +30,7 @@ from stackbe.kernel.serializers import METADATA_BYTES, normalised_email
 from stackbe.kernel.subjects import export_subject
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import current, require_change
+from stackbe.mail.outgoing import forget_address
 from webhooks.outbox import emit
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ def delete_customer(scope: Scope, customer_id: str) -> Customer:
     """
     require_change()
     customer = live_customers(scope).locked().fetch(customer_id, CustomerNotFound)
+    forget_address(scope, bytes(customer.email_index))
     sessions = CustomerSession.objects.within(scope).filter(customer_id=customer.id)
     RefreshToken.objects.within(scope).filter(session_id__in=sessions.values("id")).delete()
     sessions.filter(revoked_at__isnull=True).update(revoked_at=wall_clock())

@@ -29,6 +29,7 @@ from stackbe.kernel.ids import new_id
 from stackbe.kernel.jobs import enqueue
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, current, reading, require_change
+from stackbe.mail.outgoing import record_asked
 
 if TYPE_CHECKING:
     from accounts.lookups import KnownApp
@@ -116,6 +117,7 @@ def request_magic_link(
         expires_at=moment + timedelta(minutes=app.settings.magic_link_expiry_minutes),
     )
     link.save(force_insert=True)
+    record_asked(scope, link.id, "magic_link", bytes(link.email_index), asked_at=moment)
     _keep_newest(scope, bytes(link.email_index))
     enqueue(mail_magic_link, tenant_id=str(scope.tenant_id), app_id=str(scope.app), link_id=str(link.id))
 

@@ -68,8 +68,11 @@ def write(
     )
 
 
-def send(message: Message) -> None:
-    """Hand a mail to the mail server, or to the development inbox. Raises what the server raises."""
+def send(message: Message) -> str | None:
+    """Hand a mail to the mail server, or to the development inbox. Raises what the server raises.
+
+    Returns the id by which a provider will speak of the mail, None from servers that give none.
+    """
     forbid_transaction("the mail server")
     mail = _Mail(
         subject=message.subject,
@@ -81,6 +84,8 @@ def send(message: Message) -> None:
     mail.attach_alternative(message.html, "text/html")
     mail.code, mail.subject_id = message.code, message.subject_id
     mail.send()
+    told = getattr(getattr(mail, "anymail_status", None), "message_id", None)
+    return None if told is None else str(told)[:255]
 
 
 def sender(name: str = "") -> str:

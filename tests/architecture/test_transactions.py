@@ -25,7 +25,16 @@ APPS = ("accounts", "apikeys", "billing", "usage", "webhooks", "stackbe/staff", 
 # What decides; all else of an app asks it to. The sandbox is another program, with a store of its own.
 DECIDES = {"services", "stripe", "dispatch", "management", "migrations", "sandbox"}
 # Tasks, erasure, the outbox and the link's mail are services by another name, each with a reason in its docstring.
-DECIDES_TOO = {"tasks.py", "subjects.py", "erasure.py", "link_mail.py", "outbox.py", "services.py", "models.py"}
+DECIDES_TOO = {
+    "tasks.py",
+    "subjects.py",
+    "erasure.py",
+    "link_mail.py",
+    "outgoing.py",
+    "outbox.py",
+    "services.py",
+    "models.py",
+}
 WRITES = {
     "save", "create", "delete", "bulk_create", "bulk_update", "get_or_create", "update_or_create",
     "acreate", "asave", "adelete",

@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-import email.policy
-from email import message_from_bytes
-from typing import Any
-
 import pytest
-from aiosmtpd.controller import Controller
 from django.core import mail
 
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change
-from stackbe.mail.providers import mail_settings
 from stackbe.mail.sending import Message, send, sender, write
-from tests.stack import free_port
-
-
-class Catcher:
-    """An SMTP server that keeps what it is given, or answers as it is told."""
-
-    def __init__(self) -> None:
-        self.caught: list[Any] = []
-        self.answer = "250 OK"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's name
-        if self.answer.startswith("250"):
-            self.caught.append((envelope, message_from_bytes(envelope.content, policy=email.policy.default)))
-        return self.answer
-
-
-@pytest.fixture
-def smtp(settings):
-    catcher = Catcher()
-    port = free_port()
-    controller = Controller(catcher, hostname="127.0.0.1", port=port)
-    controller.start()
-    for name, value in mail_settings(f"smtp://127.0.0.1:{port}").items():
-        setattr(settings, name, value)
-    yield catcher
-    controller.stop()
 
 
 def test_a_mail_goes_out_as_text_and_html_from_our_own_address(smtp):

@@ -241,7 +241,7 @@ def fail(message: object) -> None:
 
 def test_a_mail_that_fails_is_tried_again_with_a_fresh_token(asker, mailbox, monkeypatch):
     ask(asker)
-    monkeypatch.setattr("accounts.link_mail.send", fail)
+    monkeypatch.setattr("stackbe.mail.outgoing.send", fail)
     run_jobs(tolerate=True)
     first = bytes(DeveloperLink.unscoped.get().token_digest)
     monkeypatch.undo()
