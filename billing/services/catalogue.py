@@ -10,6 +10,7 @@ from billing.models import Plan, Product
 from billing.stripe.queue import defer_push_plan
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now
+from stackbe.kernel.serializers import merge_metadata
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import require_change
 
@@ -51,7 +52,7 @@ def create_product(
         name=name,
         description=description,
         active=active,
-        metadata=metadata or {},
+        metadata=merge_metadata({}, metadata or {}),
         created_at=moment,
         updated_at=moment,
     )
@@ -61,7 +62,7 @@ def create_product(
 
 
 def update_product(scope: Scope, product_id: str | UUID, **changes: Any) -> Product:
-    """Change what a product is called or says. `metadata` merges; a null in it deletes a key.
+    """Change what a product is called or says. `metadata` merges, up to 16 KiB; a null in it deletes a key.
 
     Its plans are pushed again, so that Stripe's pages show the new words.
     """
@@ -70,8 +71,7 @@ def update_product(scope: Scope, product_id: str | UUID, **changes: Any) -> Prod
     if changes.get("active") is False:
         _refuse_on_sale(scope, product)
     if "metadata" in changes:
-        merged = {**product.metadata, **changes["metadata"]}
-        changes["metadata"] = {key: value for key, value in merged.items() if value is not None}
+        changes["metadata"] = merge_metadata(product.metadata, changes["metadata"])
     changed = [name for name, value in changes.items() if getattr(product, name) != value]
     if not changed:
         return product

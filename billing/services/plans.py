@@ -285,6 +285,8 @@ def _allowance(row: Mapping[str, Any], where: str) -> dict[str, Any]:
         }
         kept["overage"] = {name: value for name, value in spoken.items() if value not in (None, [])}
     if row.get("windows"):
+        if len({window["per"] for window in row["windows"]}) != len(row["windows"]):
+            raise ValidationFailed(fields={f"{where}.windows": ["One window per day and one per hour."]})
         kept["windows"] = [{"per": window["per"], "limit": window["limit"]} for window in row["windows"]]
     return kept
 

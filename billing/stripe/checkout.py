@@ -16,16 +16,17 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from accounts.errors import CustomerNotFound
-from accounts.models import Customer, Organization, OrganizationMember
-from accounts.services.customers import find_customer, get_or_create_customer
+from accounts.models import Customer
 from billing.errors import AlreadySubscribed, PlanArchived, PlanNotFound
 from billing.models import Checkout, Plan, PlanVersion, Price, StripeCustomer, Subscription
+from billing.stripe.buyers import buying_organization, find_buyer, forget_at_stripe
 from billing.stripe.catalogue_push import push_plan
 from billing.stripe.connect import connection_of
 from billing.stripe.errors import (
     CheckoutReplaced,
     PlanNotForSale,
+    PriceArchivedAtStripe,
+    StandsInTheWay,
     StripeNotConnected,
     StripeObjectGone,
     StripeRefused,
@@ -34,11 +35,12 @@ from billing.stripe.errors import (
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.lease import LeaseLost
+from billing.stripe.shapes import reference
 from billing.stripe.sync import sync_until_done
 from billing.stripe.translate import mark, moment
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now
-from stackbe.kernel.errors import NotFound, ValidationFailed
+from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.ids import encode
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading, require_change
@@ -51,6 +53,8 @@ PAGE_LIVES = timedelta(hours=24)
 RETURN_SECONDS = 2.0
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 STANDING = (Checkout.Status.CREATING, Checkout.Status.OPEN)
+# Where Stripe does not say how something went, our own rows do.
+SILENT = (StripeUnavailable, StripeRefused, StripeNotConnected, LeaseLost)
 OVER = (Subscription.Status.CANCELED, Subscription.Status.INCOMPLETE)
 
 
@@ -72,26 +76,16 @@ def open_checkout(scope: Scope, asked: dict[str, Any], claim_id: UUID | None = N
 
     A repeated call with the same Idempotency-Key (`claim_id`) that follows a cut-off one gets the page
     that was being made. Raises `CustomerNotFound`, `PlanNotFound`, `PlanNotForSale`, `AlreadySubscribed`,
-    `StripeNotConnected`, `StripeUnavailable`, `StripeRefused`, `CheckoutReplaced`.
+    `PriceArchivedAtStripe`, `StripeNotConnected`, `StripeUnavailable`, `StripeRefused`, `CheckoutReplaced`.
     """
-    with change(scope):
-        opening = _decide(scope, asked, claim_id)
-    for session_id in opening.older:
-        _expire(scope, opening.account, session_id)
-    price = _price_at_stripe(scope, opening)
-    stripe_customer_id = _customer_at_stripe(scope, opening)
-    params = _session_params(scope, opening, price, stripe_customer_id)
+    opening = _decided(scope, asked, claim_id)
     try:
-        made = perform(
-            scope, opening.intent, lambda: opening.account.create("checkout.session", params, intent=opening.intent)
-        )
-    except StripeRefused as refused:
-        _record_refusal(scope, opening, refused)
-        raise
-    if not _record(scope, opening, made):
-        _expire(scope, opening.account, made["id"])
-        raise CheckoutReplaced
-    return {"id": made["id"], "url": made["url"]}
+        return _make(scope, opening)
+    except StripeObjectGone as gone:
+        if not _forget(scope, opening, gone):
+            raise
+    # Somebody deleted the customer or the price at Stripe: both are made anew, once.
+    return _make(scope, _decided(scope, asked, claim_id))
 
 
 def settle_open_checkouts(scope: Scope, customer_id: UUID) -> None:
@@ -104,26 +98,65 @@ def settle_open_checkouts(scope: Scope, customer_id: UUID) -> None:
         rows = Checkout.objects.within(scope).filter(customer_id=customer_id, status=Checkout.Status.OPEN)
         found = list(rows.exclude(stripe_session_id="").values_list("account_id", "stripe_session_id"))
     for account_id, session_id in found:
-        with suppress(StripeUnavailable, StripeRefused, StripeNotConnected, LeaseLost):
+        with suppress(*SILENT):
             sync_until_done(
                 scope, account_id, "checkout.session", session_id,
                 cause=f"stripe:{session_id}", patience_seconds=RETURN_SECONDS / 3,
             )  # fmt: skip
 
 
+def _decided(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Opening:
+    """Decide and record. A subscription that stands in the way is first looked at as it is at Stripe now."""
+    try:
+        with change(scope):
+            return _decide(scope, asked, claim_id)
+    except StandsInTheWay as refused:
+        for account_id, stripe_id in refused.subscriptions:
+            with suppress(*SILENT):
+                sync_until_done(
+                    scope, account_id, "subscription", stripe_id,
+                    cause=scope.actor, patience_seconds=RETURN_SECONDS / 3,
+                )  # fmt: skip
+    with change(scope):
+        return _decide(scope, asked, claim_id)
+
+
+def _make(scope: Scope, opening: Opening) -> dict[str, str]:
+    """Have Stripe make the page that was decided on, and record it."""
+    for session_id in opening.older:
+        expire_page(scope, opening.account, session_id)
+    price = _price_at_stripe(scope, opening)
+    stripe_customer_id = _customer_at_stripe(scope, opening)
+    params = _session_params(scope, opening, price, stripe_customer_id)
+    try:
+        made = perform(
+            scope, opening.intent, lambda: opening.account.create("checkout.session", params, intent=opening.intent)
+        )
+    except StripeRefused as refused:
+        _record_refusal(scope, opening)
+        about_price = refused.param.startswith("line_items") and not isinstance(refused, StripeObjectGone)
+        if about_price and not _sold_at_stripe(opening.account, price):
+            raise PriceArchivedAtStripe from None
+        raise
+    if not _record(scope, opening, made):
+        expire_page(scope, opening.account, made["id"])
+        raise CheckoutReplaced
+    return {"id": made["id"], "url": made["url"]}
+
+
 def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Opening:
     check_way_back(scope, {"successUrl": asked["success_url"], "cancelUrl": asked["cancel_url"]})
-    customer = _customer(scope, asked)
+    customer = find_buyer(scope, asked)
     Customer.objects.within(scope).locked().get(pk=customer.pk)  # Two checkouts of one customer take turns here.
     plan, version, price = _offer(scope, asked["plan_id"])
     account = ConnectedAccount(connection_of(scope).account_id)
-    organization_id = _organization(scope, asked.get("organization_id"), customer)
+    organization_id = buying_organization(scope, asked.get("organization_id"), customer)
     _refuse_second(scope, customer, organization_id, plan)
     intent = record_intent(scope, "checkout.create", f"{customer.pk}:{plan.pk}", account.id, claim_id=claim_id)
     resumed = Checkout.objects.within(scope).filter(intent_id=intent.id).first()
     if resumed is not None and resumed.status not in STANDING:
         raise CheckoutReplaced
-    older = _supersede(scope, customer, plan, price, keep=resumed)
+    older = _supersede(scope, customer, organization_id, plan, price, keep=resumed)
     checkout = resumed or Checkout(
         **owned_by(scope),
         customer=customer,
@@ -162,27 +195,6 @@ def check_way_back(scope: Scope, urls: dict[str, str]) -> None:
         raise ValidationFailed(fields=wrong)
 
 
-def _customer(scope: Scope, asked: dict[str, Any]) -> Customer:
-    """Return the customer that the request names; one given by e-mail alone is made if need be."""
-    given = asked.get("customer")
-    named = [name for name in ("customer_id", "email", "customer") if asked.get(name) is not None]
-    if len(named) != 1:
-        raise ValidationFailed(fields={"customerId": ["Give exactly one of customerId, email and customer."]})
-    if asked.get("customer_id") is not None:
-        return find_customer(scope, public_id=asked["customer_id"])
-    if isinstance(given, str) and "@" not in given:
-        return find_customer(scope, public_id=given)
-    details: dict[str, Any] = {"email": asked.get("email") or given}
-    if isinstance(given, dict):
-        if given.get("id"):
-            return find_customer(scope, public_id=given["id"])
-        details = {name: value for name, value in given.items() if value is not None and name != "id"}
-    if not details.get("email"):
-        raise CustomerNotFound
-    found, _ = get_or_create_customer(scope, **details)
-    return found
-
-
 def _offer(scope: Scope, plan_id: str) -> tuple[Plan, PlanVersion, Price]:
     plan = Plan.objects.within(scope).select_related("product").fetch(plan_id, PlanNotFound)
     if not plan.active:
@@ -195,34 +207,26 @@ def _offer(scope: Scope, plan_id: str) -> tuple[Plan, PlanVersion, Price]:
     return plan, version, price
 
 
-def _organization(scope: Scope, public_id: str | None, customer: Customer) -> UUID | None:
-    """Return the organization that buys; the customer must be one of its members."""
-    if public_id is None:
-        return None
-    found = Organization.objects.within(scope).fetch(public_id)
-    members = OrganizationMember.objects.within(scope).filter(organization=found, customer=customer)
-    if not members.exists():
-        raise NotFound("No such organization.")
-    return found.pk
-
-
 def _refuse_second(scope: Scope, customer: Customer, organization_id: UUID | None, plan: Plan) -> None:
     # A free plan that Stripe does not know gives way to a paid one.
     rows = Subscription.objects.within(scope).exclude(status__in=OVER).exclude(stripe_subscription_id="")
     owner = Q(organization_id=organization_id) if organization_id else Q(customer=customer, organization_id=None)
-    if not plan.allows_another and rows.filter(owner).exists():
-        raise AlreadySubscribed
+    if not plan.allows_another and (found := list(rows.filter(owner))):
+        raise StandsInTheWay([(row.stripe_account, row.stripe_subscription_id) for row in found])
 
 
-def _supersede(scope: Scope, customer: Customer, plan: Plan, price: Price, *, keep: Checkout | None) -> list[str]:
-    """Put the customer's other open pages aside; return those that Stripe must be told to expire.
+def _supersede(
+    scope: Scope, customer: Customer, organization_id: UUID | None, plan: Plan, price: Price, *, keep: Checkout | None
+) -> list[str]:
+    """Put other open pages of the customer, or of who buys with them, aside; return those to expire at Stripe.
 
     A page stays `superseded` until Stripe has expired it, so that a call that failed is made up for. Two
     subscriptions are never wanted at once, so the pages of other plans go as well; of a one-time purchase
     only those of the same plan do.
     """
+    buyer = Q(customer=customer) | Q(organization_id=organization_id) if organization_id else Q(customer=customer)
     rows = Checkout.objects.within(scope).filter(
-        customer=customer, status__in=[*STANDING, Checkout.Status.SUPERSEDED], expires_at__gt=now(scope)
+        buyer, status__in=[*STANDING, Checkout.Status.SUPERSEDED], expires_at__gt=now(scope)
     )
     if price.interval == Price.Interval.ONE_TIME:
         rows = rows.filter(plan=plan)
@@ -243,7 +247,7 @@ def _trial_days(scope: Scope, asked: dict[str, Any], customer: Customer, version
     return 0 if had.exists() else version.trial_days
 
 
-def _expire(scope: Scope, account: ConnectedAccount, session_id: str) -> None:
+def expire_page(scope: Scope, account: ConnectedAccount, session_id: str) -> None:
     """Close a page at Stripe. One that was paid meanwhile is recorded, and no second one is made."""
     with change(scope):
         intent = record_intent(scope, "checkout.expire", session_id, account.id, once=True)
@@ -347,19 +351,29 @@ def _discount(account: ConnectedAccount, code: str) -> Json:
         raise ValidationFailed(fields={"couponCode": ["No such coupon."]}) from None
 
 
-def _record_refusal(scope: Scope, opening: Opening, refused: StripeRefused) -> None:
-    """Record that there will be no page; forget a customer or price that somebody deleted at Stripe.
-
-    The next request then makes it anew.
-    """
+def _record_refusal(scope: Scope, opening: Opening) -> None:
+    """Record that there will be no page."""
     with change(scope):
         rows = Checkout.objects.within(scope).filter(pk=opening.checkout_id, status=Checkout.Status.CREATING)
         rows.update(status=Checkout.Status.FAILED)
-        if isinstance(refused, StripeObjectGone) and refused.param == "customer":
-            links = StripeCustomer.objects.within(scope).filter(account_id=opening.account.id)
-            links.filter(customer_id=opening.customer_id).delete()
-        elif isinstance(refused, StripeObjectGone) and refused.param.startswith("line_items"):
+
+
+def _forget(scope: Scope, opening: Opening, gone: StripeObjectGone) -> bool:
+    """Forget the customer or the price that somebody deleted at Stripe; say whether it was one of them."""
+    with change(scope):
+        if gone.param == "customer":
+            forget_at_stripe(scope, opening.customer_id, opening.account.id)
+        elif gone.param.startswith("line_items"):
             Price.objects.within(scope).filter(pk=opening.price_id).update(stripe_price_id="", stripe_account="")
+        else:
+            return False
+    return True
+
+
+def _sold_at_stripe(account: ConnectedAccount, price: Price) -> bool:
+    """Say whether Stripe sells a price: neither it nor its product was archived there."""
+    found = account.fetch("price", price.stripe_price_id)
+    return bool(found.get("active") and account.fetch("product", reference(found["product"])).get("active"))
 
 
 def _record(scope: Scope, opening: Opening, made: Json) -> bool:

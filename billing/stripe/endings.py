@@ -7,12 +7,14 @@ know (free plans) take their step at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from accounts.erasure import before_erasing
+from billing.lifecycle import Transition
 from billing.models import Subscription
 from billing.services.subscriptions import (
     decide_cancel,
@@ -20,7 +22,7 @@ from billing.services.subscriptions import (
     live_stripe_subscriptions,
     take_step,
 )
-from billing.stripe.errors import AccountLost, StripeObjectGone, StripeUnavailable
+from billing.stripe.errors import AccountLost, StripeObjectGone, StripeRefused, StripeUnavailable
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.lease import LeaseLost
@@ -59,8 +61,12 @@ def cancel_subscription(
     The customer keeps what was paid for unless `immediately`. Cancelling twice is harmless and makes one
     event. Raises `SubscriptionNotFound`, `StripeUnavailable` (nothing was changed here) and `StripeRefused`.
     """
+
+    def look() -> tuple[Subscription, Transition | None]:
+        return decide_cancel(scope, subscription_id, immediately=immediately)
+
     with change(scope):
-        row, step = decide_cancel(scope, subscription_id, immediately=immediately)
+        row, step = look()
         if step is None:
             return row.pk
         if not row.stripe_subscription_id:
@@ -70,7 +76,7 @@ def cancel_subscription(
         if reason:
             params["cancellation_details"] = {"comment": reason}
         wish = _wish(scope, row, END_NOW if now else END_LATER, params, claim_id)
-    _carry_out(scope, wish)
+    _agree(scope, wish, look)
     return row.pk
 
 
@@ -79,15 +85,19 @@ def reactivate_subscription(scope: Scope, subscription_id: str, *, claim_id: UUI
 
     Raises `IllegalTransition` once the subscription is over, and as `cancel_subscription` does.
     """
+
+    def look() -> tuple[Subscription, Transition | None]:
+        return decide_reactivation(scope, subscription_id)
+
     with change(scope):
-        row, step = decide_reactivation(scope, subscription_id)
+        row, step = look()
         if step is None:
             return row.pk
         if not row.stripe_subscription_id:
             return take_step(scope, row, step).pk
         params: Json = {"cancel_at_period_end": False} if row.cancel_at_period_end else {"cancel_at": ""}
         wish = _wish(scope, row, KEEP, params, claim_id)
-    _carry_out(scope, wish)
+    _agree(scope, wish, look)
     return row.pk
 
 
@@ -115,6 +125,21 @@ def _wish(scope: Scope, row: Subscription, kind: str, params: Json, claim_id: UU
     intent = record_intent(scope, kind, row.stripe_subscription_id, account, claim_id=claim_id)
     audit(scope, f"{kind}_requested", row.public_id, subject_id=row.customer_id)
     return Wish(kind, intent, ConnectedAccount(account), row.stripe_subscription_id, params)
+
+
+def _agree(scope: Scope, wish: Wish, look: Callable[[], tuple[Subscription, Transition | None]]) -> None:
+    """Carry a wish out. Where Stripe refuses, it may know what we have not heard of: follow it and look anew.
+
+    A subscription that ended there meanwhile needs no cancelling and cannot be kept; `look` says so.
+    """
+    try:
+        _carry_out(scope, wish)
+    except StripeRefused:
+        sync_until_done(scope, wish.account.id, "subscription", wish.stripe_id, cause=scope.actor)
+        with change(scope):
+            _, step = look()
+        if step is not None:
+            raise
 
 
 def _carry_out(scope: Scope, wish: Wish) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from billing.errors import AlreadySubscribed
 from stackbe.kernel.errors import BadRequest, Conflict, ServiceUnavailable
 
 RETRY_AFTER_SECONDS = 5
@@ -69,3 +70,21 @@ class PlanNotForSale(Conflict):
     """A free plan has nothing to check out, an archived one is gone."""
 
     message = "This plan cannot be bought. Free plans are taken with POST /v1/subscriptions."
+
+
+class PriceArchivedAtStripe(Conflict):
+    """Somebody took the price or its product off sale at Stripe, where prices are ours to say."""
+
+    message = (
+        "The price of this plan was archived at Stripe. Press Repair on the dashboard's Stripe page to sell it again,"
+        " or archive the plan here as well."
+    )
+
+
+class StandsInTheWay(AlreadySubscribed):
+    """The customer pays for a subscription already. `subscriptions` are those, `(account, stripe id)` each."""
+
+    def __init__(self, subscriptions: list[tuple[str, str]]) -> None:
+        """Remember which, so that Stripe can be asked whether they still run."""
+        super().__init__()
+        self.subscriptions = subscriptions

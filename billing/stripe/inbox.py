@@ -123,15 +123,22 @@ def _read(body: bytes) -> Told:
         event = orjson.loads(body)
         told: Any = (event.get("data") or {}).get("object") or {}
         return Told(
-            id=str(event["id"])[:255],
-            type=str(event["type"])[:80],
-            account_id=str(event.get("account") or ""),
+            id=_plain(event["id"], 255),
+            type=_plain(event["type"], 80),
+            account_id=_plain(event.get("account") or "", 255),
             created=datetime.fromtimestamp(int(event["created"]), tz=UTC),
             livemode=bool(event.get("livemode")),
-            object_id=str(told.get("id") or "")[:255],
+            object_id=_plain(told.get("id") or "", 255),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise BadRequest("This is not an event.") from None
+
+
+def _plain(value: Any, longest: int) -> str:
+    text = str(value)
+    if "\0" in text:
+        raise ValueError("no id holds a NUL byte, and no column could")
+    return text[:longest]
 
 
 def _take(told: Told, *, connect: bool) -> str:

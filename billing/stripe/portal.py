@@ -7,9 +7,10 @@ from uuid import UUID
 
 from accounts.services.customers import find_customer
 from billing.models import StripeCustomer
+from billing.stripe.buyers import forget_at_stripe
 from billing.stripe.checkout import check_way_back
 from billing.stripe.connect import connection_of
-from billing.stripe.errors import NeverBought
+from billing.stripe.errors import NeverBought, StripeObjectGone
 from billing.stripe.gateway import ConnectedAccount
 from billing.stripe.intents import perform, record_intent, settle
 from stackbe.kernel.transactions import change
@@ -34,7 +35,14 @@ def open_portal(scope: Scope, *, customer_id: str, return_url: str, claim_id: UU
             raise NeverBought
         intent = record_intent(scope, "portal.create", customer.pk, account.id, claim_id=claim_id)
     params = {"customer": link.stripe_customer_id, "return_url": return_url}
-    made = perform(scope, intent, lambda: account.create("billing_portal.session", params, intent=intent))
+    try:
+        made = perform(scope, intent, lambda: account.create("billing_portal.session", params, intent=intent))
+    except StripeObjectGone as gone:
+        if gone.param != "customer":
+            raise
+        with change(scope):
+            forget_at_stripe(scope, customer.pk, account.id)
+        raise NeverBought from None
     with change(scope):
         settle(scope, intent, made["id"])
     return {"url": made["url"]}

@@ -21,6 +21,7 @@ from rest_framework import serializers
 
 from stackbe.kernel import ids
 from stackbe.kernel.clock import render
+from stackbe.kernel.errors import ValidationFailed
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -231,6 +232,17 @@ class Metadata(serializers.DictField):
     def to_representation(self, value: Any) -> Any:
         """Return it as it is."""
         return value
+
+
+def merge_metadata(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored metadata with the given laid over; null deletes a key.
+
+    Raises `ValidationFailed` where the two together outgrow their 16 KiB.
+    """
+    kept = {key: value for key, value in {**stored, **given}.items() if value is not None}
+    if len(json.dumps(kept, ensure_ascii=False).encode()) > METADATA_BYTES:
+        raise ValidationFailed(fields={"metadata": ["Must be at most 16 KiB once merged."]})
+    return kept
 
 
 def _check_json(value: Any, depth: int) -> None:

@@ -152,6 +152,21 @@ def test_a_price_that_makes_no_sense_is_refused_by_name(acme_api, prices, field)
             },
             "usage.0.overage",
         ),
+        (
+            {
+                "name": "Pro",
+                "priceCents": 0,
+                "currency": "usd",
+                "usage": [
+                    {
+                        "metric": "api_calls",
+                        "included": 9,
+                        "windows": [{"per": "day", "limit": 1}, {"per": "day", "limit": 2}],
+                    }
+                ],
+            },
+            "usage.0.windows",
+        ),
     ],
 )
 def test_bad_input_names_its_field(acme_api, body, field):

@@ -34,6 +34,15 @@ def test_metadata_merges_and_null_deletes(acme_api):
     assert patched.json()["metadata"] == {"b": 2, "c": 3}
 
 
+def test_metadata_that_outgrows_its_bound_by_merging_is_refused(acme_api):
+    product = acme_api.post("/products", {"name": "Suite", "metadata": {"a": "x" * 15_000}}).json()
+
+    patched = acme_api.patch(f"/products/{product['id']}", {"metadata": {"b": "x" * 15_000}})
+
+    assert (patched.status_code, list(patched.json()["fields"])) == (400, ["metadata"])
+    assert list(acme_api.get(f"/products/{product['id']}").json()["metadata"]) == ["a"]
+
+
 def test_metadata_does_not_lie_in_the_clear(acme_api, acme):
     acme_api.post("/products", {"name": "Suite", "metadata": {"note": "between us"}})
 

@@ -1,6 +1,8 @@
 import pytest
 import stripe
 
+from billing.stripe.sandbox.pages import money
+
 
 def paid(shop, session, **form):
     page = shop.press(session, "pay", **form)
@@ -268,6 +270,22 @@ def test_an_archived_price_cannot_be_sold(shop):
 
     with pytest.raises(stripe.InvalidRequestError, match="inactive"):
         shop.session(price)
+
+
+def test_a_price_of_an_archived_product_cannot_be_sold(shop):
+    price = shop.price()
+    shop.v1.products.update(price.product, {"active": False}, shop.at)
+
+    with pytest.raises(stripe.InvalidRequestError, match="product is not active"):
+        shop.session(price)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [(2900, "usd", "29.00 USD"), (500, "jpy", "500 JPY"), (1050, "kwd", "1.050 KWD"), (-5, "eur", "−0.05 EUR")],
+)
+def test_amounts_are_shown_with_the_currencys_decimals(amount, currency, shown):
+    assert money(amount, currency) == shown
 
 
 def test_an_unknown_page_is_404(sandbox):

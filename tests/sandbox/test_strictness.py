@@ -31,6 +31,17 @@ def test_an_unknown_key_is_refused_and_masked(sandbox):
     assert "nobodyEver" not in str(error)
 
 
+def test_an_account_has_a_key_of_its_own_that_opens_nothing_else(shop, sandbox, rival):
+    customer = shop.customer()
+
+    key = sandbox.control("POST", "keys", account=shop.account)["secretKey"]
+
+    own = sandbox.client(key)
+    assert own.v1.customers.retrieve(customer.id).id == customer.id
+    foreign = refused(own.v1.customers.list, None, {"stripe_account": rival})
+    assert isinstance(foreign, stripe.PermissionError)
+
+
 def test_an_account_that_is_not_connected_is_forbidden(sandbox):
     error = refused(sandbox.client().v1.customers.list, None, {"stripe_account": "acct_1234567890123456"})
 

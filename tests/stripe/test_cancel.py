@@ -107,6 +107,40 @@ def test_a_rival_and_a_stranger_get_nowhere(shop: Any, globex_api: Api, acme: Co
     assert shop.current().json()["status"] == "active"
 
 
+def test_canceling_what_ended_unheard_at_stripe_says_that_it_ended(shop: Any):
+    subscription = shop.subscribe()
+    shop.sandbox.call("DELETE", f"/v1/subscriptions/{subscription['stripeSubscriptionId']}", account=shop.account_id)
+
+    for body in ({}, {"immediately": True}):
+        answer = shop.api.post(f"/subscriptions/{subscription['id']}/cancel", body)
+        assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
+
+    assert shop.events().count("subscription.canceled") == 1
+
+
+def test_a_cancellation_whose_answer_was_lost_is_found_done(shop: Any):
+    subscription = shop.subscribe()
+    path, body = f"/subscriptions/{subscription['id']}/cancel", {"immediately": True}
+    shop.sandbox.fault("api_cut", path="/v1/subscriptions", count=1)
+    lost = shop.api.post(path, body)
+
+    again = shop.api.post(path, body)
+
+    assert {lost.status_code, again.status_code} <= {200, 503}
+    assert (again.status_code, again.json()["status"]) == (200, "canceled")
+
+
+def test_what_ended_unheard_at_stripe_does_not_return(shop: Any):
+    subscription = shop.subscribe()
+    shop.api.post(f"/subscriptions/{subscription['id']}/cancel")
+    shop.sandbox.call("DELETE", f"/v1/subscriptions/{subscription['stripeSubscriptionId']}", account=shop.account_id)
+
+    answer = shop.api.post(f"/subscriptions/{subscription['id']}/reactivate")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
+    assert shop.api.get(f"/subscriptions/{subscription['id']}").json()["status"] == "canceled"
+
+
 def test_a_free_subscription_ends_without_stripe(shop: Any, settings: Any):
     customer = shop.api.post("/customers", {"email": "eve@example.com"}).json()["id"]
     free = shop.add_plan("Free", 0)

@@ -98,7 +98,13 @@ def test_a_known_customer_is_named_by_id(shop: Any):
     customer = shop.api.post("/customers", {"email": "ada@example.com"}).json()["id"]
     body = {name: value for name, value in shop.order().items() if name != "email"}
 
-    for who in ({"customerId": customer}, {"customer": customer}, {"customer": {"id": customer}}):
+    shop.api.patch(f"/customers/{customer}", {"externalId": "user-7"})
+    for who in (
+        {"customerId": customer},
+        {"customer": customer},
+        {"customer": {"id": customer}},
+        {"customer": {"externalId": "user-7"}},
+    ):
         assert shop.api.post("/checkout/session", body | who).status_code == 201
 
 
@@ -118,6 +124,10 @@ def test_a_known_customer_is_named_by_id(shop: Any):
         ({"card": "4242"}, 400, "VALIDATION_ERROR"),
         ({"email": "ada"}, 400, "INVALID_EMAIL"),
         ({"organizationId": "org_none"}, 404, "NOT_FOUND"),
+        ({"email": None, "customer": {}}, 400, "VALIDATION_ERROR"),
+        ({"email": None, "customer": {"name": "Ada"}}, 400, "VALIDATION_ERROR"),
+        ({"email": None, "customer": {"externalId": "nobody"}}, 404, "CUSTOMER_NOT_FOUND"),
+        ({"email": None, "customerId": "eve@example.com"}, 404, "CUSTOMER_NOT_FOUND"),
     ],
 )
 def test_a_wrong_request_gets_the_documented_error(shop: Any, change: dict[str, Any], status: int, code: str):
@@ -313,8 +323,45 @@ def test_what_was_deleted_at_stripe_is_made_anew(shop: Any):
     customer = shop.sandbox.get("/v1/customers", shop.account_id)["data"][0]["id"]
     shop.sandbox.call("DELETE", f"/v1/customers/{customer}", account=shop.account_id)
 
-    refused = shop.api.post("/checkout/session", shop.order())
-    again = shop.api.post("/checkout/session", shop.order())
+    made = shop.api.post("/checkout/session", shop.order(), Idempotency_Key="order-1")
 
-    assert (refused.status_code, refused.json()["code"]) == (400, "STRIPE_REFUSED")
-    assert again.status_code == 201
+    assert made.status_code == 201
+    session = shop.sandbox.get(f"/v1/checkout/sessions/{made.json()['id']}", shop.account_id)
+    assert session["customer"] != customer
+    again = shop.api.post("/checkout/session", shop.order(), Idempotency_Key="order-1")
+    assert (again.status_code, again.content) == (201, made.content)
+
+
+@pytest.mark.parametrize("what", ["price", "product"])
+def test_what_was_archived_at_stripe_is_named_with_what_to_do(shop: Any, what: str):
+    shop.checkout()
+    price = shop.sandbox.get("/v1/prices", shop.account_id)["data"][0]
+    archived = f"/v1/{what}s/{price['id'] if what == 'price' else price['product']}"
+    shop.sandbox.call("POST", archived, {"active": "false"}, account=shop.account_id)
+
+    answer = shop.api.post("/checkout/session", shop.order("eve@example.com"))
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
+    assert "archived at Stripe" in answer.json()["message"]
+    shop.sandbox.call("POST", archived, {"active": "true"}, account=shop.account_id)
+    assert shop.api.post("/checkout/session", shop.order("eve@example.com")).status_code == 201
+
+
+def test_a_subscription_that_ended_unheard_does_not_stand_in_the_way(shop: Any):
+    subscription = shop.subscribe()
+    stripe_id = subscription["stripeSubscriptionId"]
+    shop.sandbox.call("DELETE", f"/v1/subscriptions/{stripe_id}", account=shop.account_id)
+
+    answer = shop.api.post("/checkout/session", shop.order())
+
+    assert answer.status_code == 201
+    assert shop.api.get(f"/subscriptions/{subscription['id']}").json()["status"] == "canceled"
+
+
+def test_a_second_subscription_is_refused_while_stripe_is_down(shop: Any, settings: Any):
+    shop.subscribe()
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+
+    answer = shop.api.post("/checkout/session", shop.order())
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")

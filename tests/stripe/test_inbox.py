@@ -78,6 +78,7 @@ FORGERIES = {
     "no timestamp": lambda body: (body, "v1=" + "0" * 64),
     "two timestamps": lambda body: (body, f"t=1,{signed(body)}"),
     "another scheme": lambda body: (body, signed(body).replace("v1=", "v0=")),
+    "a signature beyond ASCII": lambda body: (body, signed(body)[:-1] + "\xff"),
     "not UTF-8": lambda body: (b"\xff" + body, signed(b"\xff" + body, secret="x")),
 }
 
@@ -163,7 +164,10 @@ def test_an_unknown_endpoint_a_get_and_a_huge_body_are_refused(connected: Stripe
     assert send(huge, signed(huge)).status_code == 413
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b"null", b'{"id":1}', b"not json"])
+NUL = b'{"id":"evt_\\u0000","type":"customer.subscription.updated","created":1,"account":"acct_1"}'
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b"null", b'{"id":1}', b"not json", NUL])
 def test_genuine_nonsense_is_a_400(connected: StripeConnection, body: bytes):
     assert send(body, signed(body)).status_code == 400
 

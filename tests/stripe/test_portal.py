@@ -38,6 +38,20 @@ def test_who_never_bought_has_no_portal(shop: Any):
     assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
 
 
+def test_who_was_deleted_at_stripe_has_no_portal_until_they_buy_again(shop: Any):
+    shop.subscribe()
+    known = shop.sandbox.get("/v1/customers", shop.account_id)["data"][0]["id"]
+    shop.sandbox.call("DELETE", f"/v1/customers/{known}", account=shop.account_id)
+    body = {"customerId": shop.customer(), "returnUrl": BACK}
+
+    answer = shop.api.post("/portal/session", body)
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
+    shop.deliver()
+    shop.checkout()
+    assert shop.api.post("/portal/session", body).status_code == 200
+
+
 def test_wrong_requests_and_rivals_get_nowhere(shop: Any, globex_api: Api, acme: Company, settings: Any):
     shop.subscribe()
     body = {"customerId": shop.customer(), "returnUrl": BACK}

@@ -61,6 +61,11 @@ def price_for(ctx: Context, mode: str, each: Json, where: str) -> Json:
             raise StripeError(
                 "The price specified is inactive. This field only accepts active prices.", param=f"{where}[price]"
             )
+        if not ctx.fetch("product", price["product"], f"{where}[price]")["active"]:
+            raise StripeError(
+                f"Price `{price['id']}` is not available to be purchased because its product is not active.",
+                param=f"{where}[price]",
+            )
     elif "price_data" in each:
         price = make_price(ctx, {**each["price_data"], "active": False})
     else:

@@ -179,9 +179,8 @@ def exchange_code(store: Store, settings: Settings, given: dict[str, str]) -> Js
         ctx = Context.of(store, settings, held["account"])
         account = ctx.fetch("account", held["account"])
         was_connected = account.get("_connected")
-        token = new_id("sk_test", 32)
+        token = issue_token(store, account["id"])
         ctx.put({**account, "_connected": True})
-        store.write_note(f"token:{digest(token)}", account["id"])
         if not was_connected:
             emit(ctx, "account.application.authorized", application(ctx))
     return {
@@ -193,6 +192,14 @@ def exchange_code(store: Store, settings: Settings, given: dict[str, str]) -> Js
         "stripe_user_id": account["id"],
         "token_type": "bearer",
     }
+
+
+def issue_token(store: Store, account_id: str) -> str:
+    """A secret key of a connected account's own; it opens that account and no other."""
+    token = new_id("sk_test", 32)
+    with store.change():
+        store.write_note(f"token:{digest(token)}", account_id)
+    return token
 
 
 def account_of_token(store: Store, token: str) -> str | None:

@@ -5,7 +5,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from billing.stripe.sandbox.clock import advance
-from billing.stripe.sandbox.connect import all_connected, connected, disconnect, open_account, set_capabilities
+from billing.stripe.sandbox.connect import (
+    all_connected,
+    connected,
+    disconnect,
+    issue_token,
+    open_account,
+    set_capabilities,
+)
 from billing.stripe.sandbox.context import Context
 from billing.stripe.sandbox.customers import BEHAVIOURS, fetch_customer
 from billing.stripe.sandbox.disputes import close, open_dispute
@@ -54,6 +61,12 @@ def accounts(store: Store, settings: Settings, given: Json) -> Json:
     del given
     found = all_connected(store)
     return {"data": [{"id": each["id"], "now": Context.of(store, settings, each["id"]).now} for each in found]}
+
+
+def new_key(store: Store, settings: Settings, given: Json) -> Json:
+    """A secret key of the account's own, as its owner has one at Stripe: for scripts that use Stripe's SDK."""
+    account = inside(store, settings, given).account
+    return {"account": account, "secretKey": issue_token(store, account)}
 
 
 def change_account(store: Store, settings: Settings, given: Json) -> Json:
@@ -200,6 +213,7 @@ CONTROLS: dict[tuple[str, str], Control] = {
     ("GET", "/_sandbox/accounts"): accounts,
     ("POST", "/_sandbox/accounts"): new_account,
     ("POST", "/_sandbox/account"): change_account,
+    ("POST", "/_sandbox/keys"): new_key,
     ("POST", "/_sandbox/clock"): move_clock,
     ("POST", "/_sandbox/payment"): set_payment,
     ("POST", "/_sandbox/disputes"): dispute,

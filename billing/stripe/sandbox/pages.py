@@ -29,6 +29,7 @@ button:focus-visible, input:focus-visible, select:focus-visible { outline: 3px s
 NO_DECIMALS = frozenset(
     {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"}
 )
+THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 
 
 def money(amount: int, currency: str) -> str:
@@ -36,8 +37,9 @@ def money(amount: int, currency: str) -> str:
     code = currency.upper()
     if currency in NO_DECIMALS:
         return f"{amount:,} {code}"
-    sign, whole = ("−" if amount < 0 else ""), abs(amount)
-    return f"{sign}{whole // 100:,}.{whole % 100:02d} {code}"
+    decimals = 3 if currency in THREE_DECIMALS else 2
+    sign, (whole, rest) = ("−" if amount < 0 else ""), divmod(abs(amount), 10**decimals)
+    return f"{sign}{whole:,}.{rest:0{decimals}d} {code}"
 
 
 def page(title: str, body: str) -> str:
