@@ -97,7 +97,11 @@ def guide(request: HttpRequest, name: str = "") -> HttpResponse:
     if wanted not in there:
         raise Http404
     document_ = documents.read(wanted)
-    pages = [{"title": documents.read(each).title, "url": f"/docs/{each}", "active": each == wanted} for each in there]
+    # A list of guides takes the part before the colon; the guide itself shows its whole title.
+    pages = [
+        {"title": documents.read(each).title.partition(":")[0], "url": f"/docs/{each}", "active": each == wanted}
+        for each in there
+    ]
     place = there.index(wanted)
     context = {
         "title": document_.title,
