@@ -21,12 +21,13 @@ MOST_EVENTS = 1000
 MOST_FEATURES = 100
 FEATURE_KEY = r"^[A-Za-z0-9_.:-]{1,64}$"
 METRIC_NAME = r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$"
+METRIC_NAME_SENTENCE = "Begin with a letter; letters, digits and _ . : - may follow, and no space."
 
 
 class MetricInput(Input):
     """A metric to define."""
 
-    name = Pattern(METRIC_NAME, max_length=64)
+    name = Pattern(METRIC_NAME, METRIC_NAME_SENTENCE, max_length=64)
     aggregation = serializers.ChoiceField(Metric.Aggregation.values, default="sum")
     unit = Text(max_length=40, required=False, default="", allow_blank=True)
     resets = serializers.ChoiceField(Metric.Resets.values, default="billing_period")

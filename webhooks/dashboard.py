@@ -186,6 +186,7 @@ class OneEvent(AppPage):
             "event": event,
             "body": json.dumps(json.loads(body), indent=2, ensure_ascii=False) if body else "",
             "deliveries": [(row, known.get(row.endpoint_id), attempts[row.pk]) for row in deliveries],
+            "listening": any(endpoint.enabled and endpoint.takes(event.type) for endpoint in known.values()),
         }
 
 

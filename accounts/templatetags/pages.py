@@ -245,6 +245,21 @@ def rhythm(price: Any) -> str:
 
 
 @register.filter
+def starts_anew(resets: str) -> str:
+    """Return when a metric's count begins again, in words that go with a figure."""
+    return {"billing_period": "anew each billing period", "never": "never starts anew"}.get(
+        resets, f"anew each {resets}"
+    )
+
+
+@register.filter
+def caused_by(cause: str) -> str:
+    """Return who or what made a step of a history: `stripe:evt_…` reads `Stripe, evt_…`."""
+    kind, _, name = cause.partition(":")
+    return f"Stripe, {name}" if kind == "stripe" and name else cause
+
+
+@register.filter
 def left_to_do(steps: Sequence[dict[str, Any]]) -> int:
     """Return how many steps of a checklist are not done."""
     return sum(not step["done"] for step in steps)
@@ -280,7 +295,7 @@ def track_example(base_url: str, metric: str) -> str:
         f"curl {base_url}/v1/usage/track \\\n"
         '  -H "Authorization: Bearer $STACKBE_KEY" \\\n'
         '  -H "Content-Type: application/json" \\\n'
-        f'  -d \'{{"customerId": "cust_…", "metric": "{metric}", "quantity": 1}}\''
+        f'  -d \'{{"customerId": "cust_…",\n       "metric": "{metric}"}}\''
     )
 
 
@@ -288,7 +303,8 @@ def track_example(base_url: str, metric: str) -> str:
 def check_example(base_url: str) -> str:
     """Return the call that the front page shows."""
     return (
-        f'curl "{base_url}/v1/entitlements/check/priority_support?customerId=cust_…" \\\n'
+        f"curl -G {base_url}/v1/entitlements/check/sso \\\n"
+        "  -d customerId=cust_… \\\n"
         '  -H "Authorization: Bearer $STACKBE_KEY"'
     )
 

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 CURRENCIES = ("usd", "eur", "gbp", "chf", "cad", "aud", "sek", "nok", "dkk", "pln", "jpy", "inr", "brl")
 # Their smallest unit is the unit itself.
 WHOLE = frozenset({"jpy"})
+METERED = Feature.Type.METERED.value
+KINDS = [
+    ("boolean", "On or off"),
+    ("number", "A number"),
+    ("string", "A text"),
+    ("list", "A list of texts"),
+    (METERED, "Metered: counted by a metric"),
+]
 INTERVALS = [("month", "a month"), ("year", "a year"), ("week", "a week"), ("one_time", "once")]
 
 
@@ -118,25 +126,26 @@ class FeatureForm(forms.Form):
     )
     type = forms.ChoiceField(
         label="Kind",
-        choices=[
-            ("boolean", "On or off"),
-            ("number", "A number"),
-            ("string", "A text"),
-            ("list", "A list of texts"),
-            ("metered", "Metered: counted by a metric"),
-        ],
+        choices=KINDS,
     )
-    metric = forms.ChoiceField(label="Metric", required=False, help_text="For metered features.")
+    metric = forms.ChoiceField(label="Metric", required=False, help_text="What a metered feature is counted by.")
 
     def __init__(self, *args: Any, metrics: Sequence[Metric], **kwargs: Any) -> None:
         """Offer the app's metrics."""
         super().__init__(*args, **kwargs)
         self.fields["metric"].choices = [("", "None"), *((m.name, m.name) for m in metrics)]  # type: ignore[attr-defined]  # a ChoiceField
 
+    def clean(self) -> dict[str, Any]:
+        """Refuse a metered feature that nothing counts: plans could grant it, and no check would ever allow it."""
+        entered = self.cleaned_data
+        if entered.get("type") == METERED and not entered.get("metric"):
+            self.add_error("metric", "Choose the metric that it is counted by. Metrics are made on the page Usage.")
+        return entered
+
     def as_asked(self) -> dict[str, Any]:
         """Return the arguments of `create_feature`."""
         entered = self.cleaned_data
-        metered = entered["type"] == Feature.Type.METERED
+        metered = entered["type"] == METERED
         metric = (entered["metric"] or None) if metered else None
         return {"key": entered["key"], "type": entered["type"], "metric": metric}
 

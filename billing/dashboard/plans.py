@@ -8,7 +8,7 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 
 from accounts.dashboard.frame import AppPage
-from billing.dashboard.forms import FeatureForm, PlanForm, initial_of
+from billing.dashboard.forms import KINDS, FeatureForm, PlanForm, initial_of
 from billing.models import Feature, Plan, StripeConnection, Subscription
 from billing.services.features import archive_feature, create_feature, live_features
 from billing.services.plans import archive_plan, create_plan, find_plan, plans_with_contents, update_plan
@@ -114,9 +114,10 @@ class Features(AppPage):
     template = "dashboard/features.html"
 
     def context(self, **kwargs: Any) -> dict[str, Any]:
-        """Return the features and a form for another."""
+        """Return the features with their kinds in words, and a form for another."""
+        kinds = {value: words.partition(":")[0] for value, words in KINDS}
         return {
-            "features": list(live_features(self.scope).order_by("pk")),
+            "features": [(row, kinds.get(row.type, row.type)) for row in live_features(self.scope).order_by("pk")],
             "form": FeatureForm(metrics=list(live_metrics(self.scope).order_by("name"))),
         }
 
@@ -153,7 +154,7 @@ def card_of(plan: Plan, names: dict[str, str], subscribers: int) -> dict[str, An
         for key, value in version.entitlements.items()
     ]
     lines += [
-        {"is_on": True, "name": row["metric"], "value": shown_value(row.get("included"))}
+        {"is_on": True, "name": names.get(row["metric"], row["metric"]), "value": shown_value(row.get("included"))}
         for row in version.usage
         if row["metric"] not in version.entitlements
     ]

@@ -12,8 +12,9 @@ from django.urls import reverse
 
 from accounts.dashboard.frame import AppPage
 from accounts.services.customers import find_customer
+from accounts.templatetags.pages import money, rhythm
 from billing.errors import SubscriptionNotFound
-from billing.models import InvoiceReference, Subscription, SubscriptionTransition
+from billing.models import InvoiceReference, Price, StripeConnection, Subscription, SubscriptionTransition
 from billing.services.plans import plans_with_contents
 from billing.stripe import checkout, endings
 from stackbe.kernel.errors import NotFound
@@ -99,12 +100,21 @@ class Checkout(AppPage):
 
     def context(self, customer_id: str) -> dict[str, Any]:
         """Return the customer and the plans for sale."""
-        return {"customer": find_customer(self.scope, public_id=customer_id), "form": self.form_for()}
+        return {
+            "customer": find_customer(self.scope, public_id=customer_id),
+            "form": self.form_for(),
+            "is_connected": StripeConnection.objects.within(self.scope).filter(status="connected").exists(),
+        }
 
     def form_for(self, *args: Any) -> CheckoutForm:
         """Return the form with what is for sale."""
         plans = plans_with_contents(self.scope).filter(active=True).order_by("pk")
-        for_sale = [(p.public_id, p.name) for p in plans if not all(x.free for x in p.current_version().live_prices())]
+        priced = [(plan, plan.current_version().live_prices()) for plan in plans]
+        for_sale = [
+            (plan.public_id, f"{plan.name}, {priced_as(prices[0])}")
+            for plan, prices in priced
+            if not all(price.free for price in prices)
+        ]
         return CheckoutForm(*args, plans=for_sale)
 
     def post(self, request: HttpRequest, app_id: str, customer_id: str) -> HttpResponse:
@@ -125,6 +135,13 @@ class Checkout(AppPage):
                 return self.show({**self.context(customer_id), "url": opened["url"]}, status=201)
 
         return self.submit(form, act, {"form": form, "kwargs": {"customer_id": customer_id}})
+
+
+def priced_as(price: Price) -> str:
+    """Return what a price asks, for an option of a form."""
+    if price.unit_amount_cents is None:
+        return f"in tiers {rhythm(price)}"
+    return f"{money(price.unit_amount_cents, price.currency)} {rhythm(price)}"
 
 
 def subscriptions_of(page: AppPage) -> ScopedQuerySet[Subscription]:

@@ -74,7 +74,7 @@ def wait_for_plan(scope: Scope, customer_id: UUID, plan_id: UUID) -> None:
 
 def catalogue(scope: Scope) -> dict[str, Plan]:
     """Describe a metric, features and three plans."""
-    create_metric(scope, name="api_calls", aggregation="sum", unit="call", resets="billing_period")
+    create_metric(scope, name="api_calls", aggregation="sum", unit="calls", resets="billing_period")
     create_feature(scope, key="api_calls", name="API calls", type="metered", metric="api_calls")
     create_feature(scope, key="sso", name="Single sign-on", type="boolean")
     create_feature(scope, key="support", name="Support", type="string")

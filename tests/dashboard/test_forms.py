@@ -144,6 +144,20 @@ def test_a_plan_is_made_of_a_metric_and_a_feature(desk):
     assert plan["trialDays"] == 14
 
 
+def test_a_metered_feature_without_a_metric_is_refused_beside_the_field(desk):
+    response = desk.post("features", key="calls", type="metered")
+
+    assert response.status_code == 400
+    assert "Choose the metric that it is counted by" in words(response)
+
+
+def test_a_metric_whose_name_has_a_space_is_told_what_a_name_may_hold(desk):
+    response = desk.post("usage", name="API calls", aggregation="sum", resets="month")
+
+    assert response.status_code == 400
+    assert "Begin with a letter" in words(response)
+
+
 def test_a_default_plan_that_costs_is_refused_beside_the_box(desk):
     response = desk.post(
         "plans/new", name="Pro", price="5", currency="usd", interval="month", trial_days="0", is_default="on"

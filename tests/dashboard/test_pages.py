@@ -7,6 +7,7 @@ import re
 import pytest
 from django.test import Client
 
+from accounts.templatetags import pages
 from tests.dashboard.conftest import seated
 
 PAGES = [
@@ -98,3 +99,31 @@ def test_a_form_without_its_token_is_refused(desk):
     response = strict.post(desk.url("keys"), {"name": "x", "reach": "all"}, headers={"Host": "localhost:8000"})
 
     assert response.status_code == 403
+
+
+def test_a_checkout_without_a_stripe_account_leads_to_connecting_one(desk):
+    desk.post("customers", email="kim@example.com")
+    customer = re.search(r"cust_[a-z0-9]{26}", desk.get("customers").content.decode())[0]
+
+    html = desk.get(f"customers/{customer}/checkout").content.decode()
+
+    assert "Connect Stripe first" in html
+    assert "Open a checkout" not in html
+
+
+def test_an_event_that_nobody_takes_offers_an_endpoint_instead_of_a_sending(desk):
+    desk.post("customers", email="kim@example.com")
+    event = re.search(r"evt_[a-z0-9]{26}", desk.get("events").content.decode())[0]
+
+    before = desk.get(f"events/{event}").content.decode()
+    desk.post("webhooks", url="http://127.0.0.1:9009/hook", reach="all")
+    after = desk.get(f"events/{event}").content.decode()
+
+    assert "Send again to all" not in before
+    assert "None takes this type now" in before
+    assert "Send again to all" in after
+
+
+def test_a_history_names_stripe_in_words():
+    assert pages.caused_by("stripe:evt_1") == "Stripe, evt_1"
+    assert pages.caused_by("mem_1") == "mem_1"
