@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 
 MASK = "•••"
 STAFF_DATABASE = "staff"
+SECTIONS = {
+    "accounts": "People and tenants",
+    "apikeys": "API keys",
+    "billing": "Plans and payments",
+    "djstripe": "Mirrored from Stripe",
+    "kernel": "Audit",
+    "webhooks": "Webhooks",
+}
+LISTS = {"ApiKey": "API keys", "Delivery": "Deliveries", "InvoiceReference": "Invoices"}
 # Alpine, which the console's theme is built on, evaluates expressions. No inline script runs.
 CONTENT_POLICY = {
     "script-src": [SELF, UNSAFE_EVAL],
@@ -80,6 +89,15 @@ class Console(UnfoldAdminSite):
 
         wrapped: Callable[..., Any] = csp_replace(CONTENT_POLICY)(never_cache(update_wrapper(limited, view)))
         return wrapped
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
+        """Name the sections and lists as people do, not as the code does."""
+        sections: list[dict[str, Any]] = super().get_app_list(request, app_label)
+        for section in sections:
+            section["name"] = SECTIONS.get(section["app_label"], section["name"])
+            for listed in section["models"]:
+                listed["name"] = LISTS.get(listed["object_name"], listed["name"])
+        return sections
 
 
 console = Console(name="console")

@@ -166,3 +166,12 @@ def test_only_administrators_appoint_and_nobody_themselves(committed):
 
 def test_every_power_belongs_to_some_role():
     assert all(POWERS.values())
+
+
+def test_the_console_names_its_lists_as_people_do(committed):
+    html = hire("administrator").get("/staff/").content.decode()
+
+    for words in ("API keys", "Deliveries", "Plans and payments", "Mirrored from Stripe"):
+        assert words in html
+    for words in ("Apikeys", "Deliverys", "Djstripe"):
+        assert words not in html
