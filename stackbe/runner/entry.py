@@ -41,7 +41,31 @@ OWNER_COMMANDS = {
 }
 WORKER_COMMANDS = {"dispatcher", "procrastinate", "worker"}
 # They need settings, but no database that answers.
-OFFLINE_COMMANDS = {"--help", "--version", "collectstatic", "diffsettings", "findstatic", "help", "startapp", "version"}
+OFFLINE_COMMANDS = {
+    "--help",
+    "-h",
+    "--version",
+    "collectstatic",
+    "diffsettings",
+    "findstatic",
+    "help",
+    "startapp",
+    "version",
+}
+
+
+OVERVIEW = """StackBE's own commands:
+
+    up            start a whole development copy, and print where to click
+    demo          play the main job against the running copy, from sign-up to a signed webhook
+    test          run every test, on a real PostgreSQL
+    new_tenant    make a tenant with an app and keys to script against (--json)
+    staff_link    print the link that makes the first administrator of the staff console
+    roles         make the database and its roles for a deployment
+
+The framework's, for the same database:
+
+"""
 
 
 def run(argv: list[str]) -> int:
@@ -65,6 +89,9 @@ def _run(argv: list[str]) -> int:
         os.environ |= client_environment(command)
         return int(import_module(f"stackbe.runner.{module}").main(argv[2:]) or 0)
     os.environ |= environment_for(command)
+    if command in {"help", "--help", "-h"} and len(argv) <= 2:  # noqa: PLR2004 - the program's name and `help`
+        sys.stdout.write(OVERVIEW)
+        sys.stdout.flush()
     import_module("django.core.management").execute_from_command_line(argv)
     return 0
 

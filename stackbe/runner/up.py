@@ -25,13 +25,18 @@ from stackbe.runner import devdb, ports, state
 from stackbe.runner.state import REPOSITORY, RunnerError
 from stackbe.runner.supervise import Program, Supervisor, end_leftovers
 
+WHAT_IT_DOES = (
+    "Start a whole development copy: PostgreSQL, the Stripe sandbox, web server, worker and dispatcher, "
+    "with a demo tenant the first time. Prints where to click. Ctrl-C stops everything; "
+    "what was stored is there the next time."
+)
 MANAGE = str(REPOSITORY / "manage.py")
 READY_SECONDS = 180
 
 
 def main(argv: list[str]) -> int:
     """Serve this copy until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="manage.py up", description=__doc__)
+    parser = argparse.ArgumentParser(prog="manage.py up", description=WHAT_IT_DOES)
     parser.add_argument("--port", type=int, default=state.DEFAULT_PORT,
                         help="of the web server; the Stripe sandbox takes the next one")  # fmt: skip
     asked = parser.parse_args(argv)

@@ -76,9 +76,16 @@ def _digest(name: str) -> str:
 
 
 def _is_installed(name: str) -> bool:
-    with contextlib.suppress(FileNotFoundError):
+    try:
         return PYTHON.exists() and _stamp(name).read_text(encoding="utf-8") == _digest(name)
-    return False
+    except FileNotFoundError:
+        return False
+    except PermissionError as error:
+        message = (
+            f"You may not read {error.filename}: {FOLDER} was made by another user of this machine. "
+            "Run this as that user, or in a clone of your own."
+        )
+        raise RunnerError(message) from error
 
 
 @contextlib.contextmanager
@@ -130,7 +137,7 @@ def _install(name: str) -> None:
     lock = LOCKS[name]
     total = len(re.findall(r"^[A-Za-z0-9]", lock.read_text(encoding="utf-8"), re.MULTILINE))
     shown = lock.relative_to(REPOSITORY)
-    _say(f"Installing {shown}: {total} packages, each checked against its hash")
+    _say(f"Installing {shown}: {total} package{'' if total == 1 else 's'}, each checked against its hash")
     began = time.monotonic()
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--require-hashes", *quiet, "-r", lock]

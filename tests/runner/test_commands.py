@@ -114,3 +114,12 @@ def test_nothing_before_the_virtual_environment_needs_a_package():
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_help_names_our_own_commands_before_the_frameworks(fresh, capfd):
+    entry.run(["manage.py", "help"])
+
+    shown = capfd.readouterr().out
+    for command in (*entry.OWN_COMMANDS, "new_tenant", "staff_link"):
+        assert f"    {command} " in shown
+    assert shown.index("new_tenant") < shown.index("migrate")

@@ -57,6 +57,16 @@ def test_it_is_made_once_and_refilled_when_the_lock_changes(elsewhere, capfd):
     assert "Making" not in capfd.readouterr().err
 
 
+def test_an_environment_of_another_user_gets_a_sentence(elsewhere, monkeypatch):
+    def refuse(path, **how):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.exists", refuse)
+
+    with pytest.raises(RunnerError, match="made by another user"):
+        venv.ensure()
+
+
 def test_a_package_whose_hash_differs_is_not_installed(elsewhere, monkeypatch):
     wheel = elsewhere / "nothing-1.0-py3-none-any.whl"
     wheel.write_bytes(b"not what was locked")
