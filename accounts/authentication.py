@@ -15,7 +15,7 @@ from accounts.errors import SessionExpired, SessionInvalid
 from accounts.services.tokens import Claimed, SessionToken, SessionTokenBackend, claimed
 from stackbe.kernel import http, limits
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.errors import RateLimited
+from stackbe.kernel.errors import RateLimited, Unauthorized
 from stackbe.kernel.ids import encode
 from stackbe.kernel.scope import Credential, Scope
 
@@ -54,7 +54,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         token = (plain.META.get("HTTP_AUTHORIZATION") or "").partition(" ")[2].strip()
         found = verify(token)
         if found is None:
-            refuse(plain)
+            refuse(plain, sessions_count=_takes_sessions(request))
             return None
         return None, scope_of(found)
 
@@ -118,12 +118,20 @@ def scope_of(found: Found) -> Scope:
     )
 
 
-def refuse(request: HttpRequest) -> None:
-    """Raise 401 for a forged token, or 429 for an address that has tried too many."""
+def _takes_sessions(request: Request) -> bool:
+    access = request.parser_context["view"].access.get(request.method)
+    return access is not None and Credential.SESSION in access.credentials
+
+
+def refuse(request: HttpRequest, *, sessions_count: bool) -> None:
+    """Raise 401 for a token that opens nothing, or 429 for an address that has tried too many.
+
+    Only where a session would have counted is the caller told to sign in again; elsewhere to send a key.
+    """
     allowance = limits.failed_credentials(http.network_of(http.client_address(request)))
     if not allowance.ok:
         raise RateLimited(
             "Too many failed credentials from this address.",
             retry_after_seconds=allowance.retry_after_seconds,
         )
-    raise SessionInvalid
+    raise SessionInvalid if sessions_count else Unauthorized

@@ -46,9 +46,13 @@ class AppCors(CorsMiddleware):
             return None
         caller = http.network_of(http.client_address(request))
         allowance = limits.take(f"preflight:{caller}", PREFLIGHTS_PER_MINUTE)
-        if not allowance.ok:
-            return plain_error(RateLimited(retry_after_seconds=allowance.retry_after_seconds))
-        return HttpResponse(status=204)
+        if allowance.ok:
+            answer = HttpResponse(status=204)
+        else:
+            answer = plain_error(RateLimited(retry_after_seconds=allowance.retry_after_seconds))
+        for name, value in allowance.headers().items():
+            answer[name] = value
+        return answer
 
     def check_signal(self, request: HttpRequest) -> bool:
         """Say whether the request's origin may read the answer.

@@ -5,4 +5,6 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stackbe.settings")
-application = get_wsgi_application()
+from stackbe.kernel.bodies import WholeBodies
+
+application = WholeBodies(get_wsgi_application())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from accounts import app_settings
 from accounts.errors import AppNotFound
 from accounts.models import App
+from accounts.services.tokens import current_signing_key
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.ids import encode
@@ -29,7 +30,8 @@ def create_app(
     """Make an app of the tenant. `settings` are in snake_case, validated by shape.
 
     A test app starts with callbacks and origins on the developer's own machine unless told
-    otherwise; a live app starts with none.
+    otherwise; a live app starts with none. Its first signing key is there from the start, so that
+    a backend that reads the key set before anybody has signed in finds one.
     """
     require_change()
     wanted = {**app_settings.first_settings(environment), **(settings or {})}
@@ -40,6 +42,7 @@ def create_app(
         settings=app_settings.merged({}, wanted, environment),
     )
     app.save(force_insert=True)
+    current_signing_key(scope_of(scope, app))
     audit(
         scope_of(scope, app),
         "app.created",

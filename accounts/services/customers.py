@@ -35,7 +35,6 @@ from webhooks.outbox import emit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from uuid import UUID
 
     from stackbe.kernel.scope import Scope
     from stackbe.kernel.tenancy import ScopedQuerySet
@@ -139,7 +138,7 @@ def search_customers(
 ) -> ScopedQuerySet[Customer]:
     """Return the customers that all given filters match.
 
-    `q` finds an exact address, an address's domain, an id, or the beginning of an externalId.
+    `q` finds an exact address, an address's domain, or the beginning of an id or an externalId.
     Names and addresses are encrypted, so there is nothing to search parts of.
     """
     rows = live_customers(scope)
@@ -273,12 +272,5 @@ def _matches(scope: Scope, q: str) -> Q:
         found |= Q(email_index=email_index(index_key(scope), q))
     if not local and "." in domain and (at or q == domain):
         found |= Q(domain_index=domain_index(index_key(scope), f"@{domain}"))
-    identifier = _id_of(q)
-    return found if identifier is None else found | Q(pk=identifier)
-
-
-def _id_of(q: str) -> UUID | None:
-    try:
-        return ids.decode(Customer.id_prefix, q)
-    except ids.MalformedId:
-        return None
+    bounds = ids.bounds(Customer.id_prefix, q)
+    return found if bounds is None else found | Q(pk__range=bounds)

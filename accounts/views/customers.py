@@ -35,7 +35,7 @@ class Customers(ApiView):
     def get(self, request: Request) -> Response:
         """List customers, newest first.
 
-        `q` finds an exact e-mail, an e-mail's domain, an id, or the beginning of an externalId.
+        `q` finds an exact e-mail, an e-mail's domain, or the beginning of an id or an externalId.
         """
         asked = self.query()
         narrowed = {name: asked.get(name) for name in ("email", "external_id", "q")}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COUNTRY = re.compile(r"[A-Za-z]{2}")
 NO_COUNTRY = frozenset({"XX", "ZZ"})  # what proxies say of an address that they cannot place
-SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,64}")
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:=+/@-]{1,64}")
 
 request_id: ContextVar[str] = ContextVar("stackbe_request_id", default="")
 address: ContextVar[str] = ContextVar("stackbe_address", default="")

@@ -49,7 +49,7 @@ class Claim:
     def __init__(self, scope: Scope, credential: str, key: str, request: bytes) -> None:
         """Derive what is stored from what the caller sent."""
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
-            raise ValidationFailed("Idempotency-Key wants 1 to 255 printable characters.")
+            raise ValidationFailed(fields={"Idempotency-Key": ["Must have 1 to 255 printable characters."]})
         secret = f"{credential}\0{key}".encode()
         self.scope = scope
         self.lookup = crypto.derive(secret, f"idempotency-lookup|{scope.app_id}", 16)

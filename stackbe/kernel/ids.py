@@ -82,3 +82,19 @@ def decode(prefix: str, text: str) -> UUID:
     if VALUES[digits[0]] > _LARGEST_FIRST_DIGIT:
         raise MalformedId(text)
     return UUID(int=value)
+
+
+def bounds(prefix: str, beginning: str) -> tuple[UUID, UUID] | None:
+    """Return the first and the last id that begin so, None where none can.
+
+    The prefix itself must be whole: what is searched are ids of one kind.
+    """
+    head, separator, digits = beginning.rpartition("_")
+    if not separator or head != prefix or len(digits) > LENGTH:
+        return None
+    first = digits.ljust(LENGTH, ALPHABET[0])
+    last = (digits or ALPHABET[_LARGEST_FIRST_DIGIT]).ljust(LENGTH, ALPHABET[-1])
+    try:
+        return decode(prefix, f"{prefix}_{first}"), decode(prefix, f"{prefix}_{last}")
+    except MalformedId:
+        return None

@@ -155,7 +155,13 @@ class Boolean(serializers.BooleanField):
 
 
 class QueryInteger(serializers.IntegerField):
-    """An integer in a query string."""
+    """An integer in a query string, in plain decimal digits."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """Return it; what only Python reads as a number (`1_0`, ` 5`, `5.0`, `٣`) is refused."""
+        if not re.fullmatch(r"-?[0-9]{1,20}", str(data)):
+            raise serializers.ValidationError("Must be an integer.")
+        return int(super().to_internal_value(data))
 
 
 class QueryBoolean(serializers.Field[bool, str, bool, Any]):

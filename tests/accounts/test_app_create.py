@@ -216,3 +216,11 @@ def test_bad_input_is_named(tenant):
 
     assert_refuses_each(tenant, "POST", "/apps", cases)
     assert_refuses_each(tenant, "POST", "/apps", [({}, "name")], "MISSING_REQUIRED_FIELD")
+
+
+def test_a_new_app_has_its_signing_key_before_anybody_signs_in(tenant):
+    made = tenant.post("/apps", {"name": "Fresh"}).json()["id"]
+
+    (key,) = Api(None).get(f"/apps/{made}/.well-known/jwks.json").json()["keys"]
+
+    assert (key["kty"], key["crv"], key["alg"]) == ("OKP", "Ed25519", "EdDSA")

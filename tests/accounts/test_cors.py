@@ -141,3 +141,14 @@ def test_pages_are_not_shared(db):
     response = Api(None).client.get("/login", headers={"Origin": HOME})
 
     assert ALLOW not in response.headers
+
+
+def test_a_preflight_says_how_many_more_there_may_be(acme, monkeypatch):
+    monkeypatch.setattr(cors, "PREFLIGHTS_PER_MINUTE", 2)
+    path = f"/apps/{acme.app}/auth/magic-link"
+
+    answers = [preflight(path, HOME) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [204, 204, 429]
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
+    assert all({"X-RateLimit-Reset", "RateLimit", "RateLimit-Policy"} <= set(answer.headers) for answer in answers)

@@ -117,3 +117,15 @@ def test_a_long_list_takes_the_queries_of_a_short_one(acme_api, crowd, django_as
         acme_api.get("/customers?limit=1")
     with django_assert_num_queries(9):
         acme_api.get("/customers?limit=3")
+
+
+def test_q_finds_customers_by_the_beginning_of_their_id(acme_api, globex_api, crowd):
+    identifier = crowd[0]["id"]
+
+    for length in (len("cust_"), len("cust_") + 6, len(identifier) - 1, len(identifier)):
+        listed = acme_api.get(f"/customers?q={identifier[:length]}").json()["data"]
+        assert crowd[0] in listed
+    assert listed == [crowd[0]]
+    assert globex_api.get("/customers?q=cust_").json()["data"] == []
+    for none in ("cust", "cust_8", "cust_!", "cust_U", f"{identifier}0", "app_0"):
+        assert acme_api.get(f"/customers?q={none}").json()["data"] == []

@@ -62,8 +62,9 @@ def test_a_database_that_is_away_is_no_crash(acme_api, monkeypatch):
 
 
 def test_a_sane_request_id_is_kept_and_another_replaced(acme_api):
-    assert acme_api.get("/me", **{"X-Request-Id": "order-4711.retry:2"}).headers["X-Request-Id"] == "order-4711.retry:2"
-    for odd in ("short", "a b c d e f g h", "x" * 65, "<script>alert(1)</script>", "ünïcode-id"):
+    for sane in ("order-4711.retry:2", "short", "7", "Root=1-67891233-abcdef012345678912345678", "JKJaXFPrvHcESHA="):
+        assert acme_api.get("/me", **{"X-Request-Id": sane}).headers["X-Request-Id"] == sane
+    for odd in ("", "a b c d e f g h", "x" * 65, "<script>alert(1)</script>", "ünïcode-id"):
         assert acme_api.get("/me", **{"X-Request-Id": odd}).headers["X-Request-Id"].startswith("req_")
 
 
@@ -213,3 +214,17 @@ def test_a_body_that_is_no_object_is_said_to_be_none(acme_api, body):
 
     assert response.status_code == 400
     assert response.json()["fields"] == {"nonFieldErrors": ["The body must be an object."]}
+
+
+def test_a_limit_is_written_in_plain_digits(acme_api):
+    for spelt in ("1_0", "%2B5", "%205", "5.0", "1e1", "%D9%A3", "0x5", "9" * 40):
+        response = acme_api.get(f"/customers?limit={spelt}")
+        assert (response.status_code, list(response.json()["fields"])) == (400, ["limit"]), spelt
+    assert acme_api.get("/customers?limit=5").status_code == 200
+
+
+def test_a_token_of_no_kind_is_answered_by_what_the_route_takes(acme):
+    stray = Api("nonsense")
+
+    assert stray.get("/customers").json()["code"] == "UNAUTHORIZED"
+    assert stray.get(f"/apps/{acme.app}/auth/session").json()["code"] == "SESSION_INVALID"

@@ -199,3 +199,9 @@ def test_a_crash_leaves_no_claim_behind(acme, acme_api, monkeypatch):
 def test_an_odd_key_is_refused(acme, key):
     with pytest.raises(ValidationFailed):
         claim(acme, key=key)
+
+
+def test_a_key_of_no_use_is_named(acme_api):
+    for key in ("", "x" * 256, "tab\there"):
+        response = acme_api.post("/customers", {"email": "joe@acme.example"}, **{"Idempotency-Key": key})
+        assert (response.status_code, list(response.json()["fields"])) == (400, ["Idempotency-Key"])
