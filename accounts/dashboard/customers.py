@@ -16,6 +16,7 @@ from accounts.services.customers import (
     delete_customer,
     find_customer,
     search_customers,
+    send_mail_again,
 )
 from accounts.services.sessions import end_session, live_sessions
 from billing.models import Access, DefaultAccess, InvoiceReference, Subscription
@@ -23,6 +24,7 @@ from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.tenancy import ScopedQuerySet
 from stackbe.kernel.transactions import change, current, reading
+from stackbe.mail.outgoing import bounce_of, latest_to
 from usage.services.summary import standing
 from webhooks.models import Event
 
@@ -99,6 +101,8 @@ class OneCustomer(AppPage):
             "usage": standing(scope, customer.pk),
             "subscriptions": list(subscriptions_of(self).filter(customer=customer).order_by("-pk")[:10]),
             "invoices": list(InvoiceReference.objects.within(scope).filter(customer=customer).order_by("-pk")[:10]),
+            "mails": list(latest_to(scope, bytes(customer.email_index))[:5]),
+            "bounce": bounce_of(scope, bytes(customer.email_index)),
             "sessions": list(live_sessions(scope, customer.pk).order_by("-pk")[:10]),
             "events": list(Event.objects.within(scope).filter(subject_id=customer.pk).order_by("-pk")[:10]),
         }
@@ -131,6 +135,17 @@ class SignOut(AppPage):
             for session in live_sessions(self.scope, customer.pk):
                 end_session(self.scope, session, "signed out in the dashboard")
         return self.done("Signed out everywhere.", "dashboard-customer", customer_id)
+
+
+class MailAgain(AppPage):
+    """Sending to an address again that mail bounced from."""
+
+    resource = "customers"
+
+    def post(self, request: HttpRequest, app_id: str, customer_id: str) -> HttpResponse:
+        """Lift the bounce; the next mail that is asked for is sent."""
+        self.perform(lambda scope: send_mail_again(scope, customer_id))
+        return self.done("The next mail to this customer will be sent.", "dashboard-customer", customer_id)
 
 
 def subscriptions_of(page: AppPage) -> ScopedQuerySet[Subscription]:

@@ -32,6 +32,7 @@ from stackbe.kernel.routes import least_role
 from stackbe.kernel.scope import Role, Scope
 from stackbe.kernel.serializers import Input, camel
 from stackbe.kernel.transactions import change, current, reading
+from stackbe.mail.outgoing import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -167,6 +168,7 @@ class AppPage(MemberPage):
             "places": self.places,
             "role": self.role,
             "may_write": self.may_write,
+            "waiting_mail": waiting(self.scope),
             "navigation": NAVIGATION,
             **identity(self.user),
         }

@@ -25,6 +25,11 @@ PAGES: list[URLPattern] = [
         customers.SignOut.as_view(),
         name="dashboard-customer-sign-out",
     ),
+    path(
+        f"{APP}/customers/<str:customer_id>/mail",
+        customers.MailAgain.as_view(),
+        name="dashboard-customer-mail",
+    ),
     path(f"{APP}/settings", apps.Settings.as_view(), name="dashboard-settings"),
     path(f"{APP}/settings/archive", apps.Archive.as_view(), name="dashboard-app-archive"),
 ]

@@ -30,7 +30,7 @@ from stackbe.kernel.serializers import METADATA_BYTES, normalised_email
 from stackbe.kernel.subjects import export_subject
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import current, require_change
-from stackbe.mail.outgoing import forget_address
+from stackbe.mail.outgoing import forget_address, lift_bounce
 from webhooks.outbox import emit
 
 if TYPE_CHECKING:
@@ -221,6 +221,15 @@ def delete_customer(scope: Scope, customer_id: str) -> Customer:
         app_id=str(scope.app),
         customer_id=str(customer.id),
     )
+    return customer
+
+
+def send_mail_again(scope: Scope, customer_id: str) -> Customer:
+    """Forget that mail to a customer bounced; harmless where none did."""
+    require_change()
+    customer = find_customer(scope, public_id=customer_id)
+    if lift_bounce(scope, bytes(customer.email_index)):
+        audit(scope, "customer.mail_resumed", customer.public_id, subject_id=customer.id)
     return customer
 
 

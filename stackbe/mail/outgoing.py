@@ -36,6 +36,17 @@ class Waiting:
     since: datetime
     said: str
 
+    @property
+    def sentence(self) -> str:
+        """Return what a developer should know, and what to look at."""
+        them = "One sign-in mail has" if self.number == 1 else f"{self.number} sign-in mails have"
+        said = f" The mail server last said: {self.said}." if self.said else " No mail server has been asked yet."
+        return (
+            f"{them} waited for more than 30 seconds, the oldest since {self.since:%H:%M} UTC.{said}"
+            " They are tried again by themselves. See that the worker runs, and ask the operator for"
+            " `manage.py doctor --mail you@example.com`."
+        )
+
 
 def record_asked(scope: Scope, mail_id: UUID, kind: str, address_index: bytes, *, asked_at: datetime) -> None:
     """Note that a mail is wanted, in the change that wants it. `mail_id` may be the id of what it is about."""
