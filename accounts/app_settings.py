@@ -72,10 +72,10 @@ def merged(stored: Mapping[str, Any], given: Mapping[str, Any], environment: str
 
 
 def first_settings(environment: str) -> dict[str, Any]:
-    """Return what a new app starts with: a test app already trusts the developer's own machine."""
+    """Return what a new app starts with: a test app trusts the developer's own machine and may try organizations."""
     if environment != "test":
         return {}
-    return {"callback_urls": LOCAL_CALLBACKS, "allowed_origins": LOCAL_ORIGINS}
+    return {"callback_urls": LOCAL_CALLBACKS, "allowed_origins": LOCAL_ORIGINS, "organizations_enabled": True}
 
 
 def refuse_unsafe_urls(given: Mapping[str, Any], environment: str) -> None:

@@ -10,10 +10,12 @@ from accounts.models import (
     DeveloperLink,
     MagicLink,
     OneTimeCode,
+    OrganizationInvite,
     RefreshToken,
     SigningKey,
     SpentToken,
 )
+from accounts.services import organizations_erasure, organizations_mail
 from accounts.services.tokens import rotate_signing_key
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import every_tenant, periodic
@@ -21,17 +23,25 @@ from stackbe.kernel.scope import PLATFORM, system_scope
 from stackbe.kernel.transactions import change
 
 # Importing them declares their jobs to the worker.
-JOBS = (erasure.erase_customer_job, link_mail.mail_developer_link, link_mail.mail_magic_link)
+JOBS = (
+    erasure.erase_customer_job,
+    link_mail.mail_developer_link,
+    link_mail.mail_magic_link,
+    organizations_erasure.erase_organization_job,
+    organizations_mail.mail_invite,
+)
 # A late click can be told that it is late for this long.
 KEEP_EXPIRED = timedelta(hours=24)
 # Login times are shown in the customer's list of sessions for this long after a session's end.
 KEEP_SESSIONS = timedelta(days=90)
 SIGNING_KEY_LIVES = timedelta(days=90)
+# Whoever invited sees for this long that nobody came, and may send it again.
+KEEP_INVITES = timedelta(days=30)
 
 
 @periodic("accounts.purge_expired", "*/10 * * * *")
 def purge_expired(timestamp: int) -> None:
-    """Delete links, codes, refresh tokens and sessions whose time is over, tenant by tenant."""
+    """Delete links, codes, invitations, refresh tokens and sessions whose time is over, tenant by tenant."""
     moment = wall_clock()
     DeveloperLink.unscoped.filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
     SpentToken.unscoped.filter(expires_at__lt=moment).delete()
@@ -42,6 +52,7 @@ def purge_expired(timestamp: int) -> None:
         with change(scope):
             MagicLink.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
             OneTimeCode.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
+            OrganizationInvite.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_INVITES).delete()
             RefreshToken.objects.across_apps(scope).filter(expires_at__lt=moment).delete()
             CustomerSession.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_SESSIONS).delete()
             SigningKey.objects.across_apps(scope).filter(retired_at__lt=moment - KEEP_EXPIRED).delete()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import path
 
+from accounts import organization_urls
 from accounts.dashboard import urls as dashboard
 from accounts.pages import customers as customer_pages
 from accounts.pages import developers
@@ -82,8 +83,10 @@ ROUTES += [
         DELETE=may("auth:write"),
     ),
 ]
+ROUTES += organization_urls.ROUTES
 PAGES: list[URLPattern] = [
     *dashboard.PAGES,
+    *organization_urls.PAGES,
     path("auth/confirm", customer_pages.confirm, name="customer-confirm"),
     path("auth/peek", customer_pages.peek, name="customer-peek"),
     path("auth/code", customer_pages.enter_code, name="customer-code"),

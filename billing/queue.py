@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 REFRESH_ACCESS = "billing.refresh_access"
 ANNOUNCE_DEFAULT = "billing.announce_default"
+FOLLOW_SEATS = "billing.follow_seats"
 
 
 def defer_refresh(scope: Scope, plan_id: UUID | None, *, after: UUID) -> None:
@@ -29,3 +30,13 @@ def defer_announcement(scope: Scope, *, after: UUID = NIL) -> None:
     """Queue in the open change that the app hear of each customer who has the default plan."""
     require_change()
     app.configure_task(ANNOUNCE_DEFAULT).defer(app_id=str(scope.app), after=str(after))
+
+
+def defer_follow_seats(scope: Scope, subscription_id: UUID) -> None:
+    """Queue in the open change that a subscription's quantity at Stripe follow its organization's members.
+
+    Jobs for one subscription run one after the other, so that none writes an older count over a newer.
+    """
+    require_change()
+    task = app.configure_task(FOLLOW_SEATS, queue="stripe", lock=f"seats:{subscription_id}")
+    task.defer(app_id=str(scope.app), subscription_id=str(subscription_id))

@@ -89,7 +89,11 @@ def found_company(name: str) -> Company:
             id=app_id,
             tenant_id=tenant_id,
             name=name,
-            settings={"callback_urls": [LOCAL_CALLBACK], "allowed_origins": ["http://localhost:3000"]},
+            settings={
+                "callback_urls": [LOCAL_CALLBACK],
+                "allowed_origins": ["http://localhost:3000"],
+                "organizations_enabled": True,
+            },
         )
         _, key = issue_api_key(scope, name="app", environment="test", app_id=app_id)
         _, tenant_key = issue_api_key(scope, name="tenant", environment="test", app_id=None)

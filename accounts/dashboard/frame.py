@@ -49,6 +49,7 @@ NAVIGATION = (
     ("customers", "Customers", "customers", "dashboard-customers"),
     ("subscriptions", "Subscriptions", "subscriptions", "dashboard-subscriptions"),
     ("usage", "Usage", "usage", "dashboard-usage"),
+    ("organizations", "Organizations", "organizations", "dashboard-organizations"),
     None,
     ("plans", "Plans", "plans", "dashboard-plans"),
     ("stripe", "Stripe", "stripe", "dashboard-stripe"),

@@ -38,14 +38,14 @@ GONE = 410
 def confirm(request: HttpRequest) -> HttpResponse:
     """Show the page, which spends nothing; its button posts the token and leads to the app's callback."""
     if request.method != "POST":
-        app = _app_named(request.GET.get("app", ""))
+        app = app_named(request.GET.get("app", ""))
         return _dead(request, None, TokenInvalid()) if app is None else _page(request, app, CodeForm())
     token = request.POST.get("token", "")
     app = _app_of(token)
     if app is None:
         return _dead(request, None, TokenInvalid())
     try:
-        return _see_other(magic_links.confirm_link(app, token))
+        return see_other(magic_links.confirm_link(app, token))
     except (TokenInvalid, TokenExpired, TokenAlreadyUsed, RedirectNotAllowed) as refusal:
         return _dead(request, app, refusal)
 
@@ -70,14 +70,14 @@ def peek(request: HttpRequest) -> HttpResponse:
 @ratelimit(group="customer-code", **TRIES)
 def enter_code(request: HttpRequest) -> HttpResponse:
     """Sign in with the 6 digits that the mail carries beside its link."""
-    app = _app_named(request.GET.get("app", ""))
+    app = app_named(request.GET.get("app", ""))
     if app is None:
         return _dead(request, None, TokenInvalid())
     form = CodeForm(request.POST)
     if form.is_valid():
         asked = form.cleaned_data
         try:
-            return _see_other(magic_links.confirm_code(app, asked["email"], asked["code"]))
+            return see_other(magic_links.confirm_code(app, asked["email"], asked["code"]))
         except TokenInvalid as refusal:
             form.add_error("code", str(refusal))
         except RedirectNotAllowed as refusal:
@@ -92,25 +92,26 @@ def _page(request: HttpRequest, app: KnownApp, form: CodeForm, status: int = 200
         "peek_url": reverse("customer-peek"),
         "code_form": form,
         "code_url": reverse("customer-code") + named,
-        "brand": _brand(app),
+        "brand": brand(app),
     }
     response = render(request, "auth/confirm.html", context, status=status)
-    csp_update({"form-action": _origins(app)})(lambda _request: response)(request)
+    csp_update({"form-action": origins(app)})(lambda _request: response)(request)
     return response
 
 
-def _origins(app: KnownApp) -> list[str]:
+def origins(app: KnownApp) -> list[str]:
     """Return where the form may lead: browsers hold form-action against the redirect that follows as well."""
     urls = [*app.settings.callback_urls, *filter(None, [app.settings.dev_callback_url])]
     return sorted({f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, urls)})
 
 
-def _brand(app: KnownApp) -> dict[str, Any]:
+def brand(app: KnownApp) -> dict[str, Any]:
     """Return the app's name and colour. Its logo stays out: the page loads nothing from elsewhere."""
     return {"name": app.settings.email_from_name or app.name, "color": app.settings.brand_color}
 
 
-def _app_named(app_id: str) -> KnownApp | None:
+def app_named(app_id: str) -> KnownApp | None:
+    """Return the app in service that a page's address names, None where there is none."""
     try:
         app = known_app(ids.decode(App.id_prefix, app_id))
     except ids.MalformedId:
@@ -122,15 +123,16 @@ def _app_of(token: str) -> KnownApp | None:
     link = opaque.read(opaque.MAGIC_LINK, token)
     if link is None or link.app_id is None:
         return None
-    return _app_named(ids.encode(App.id_prefix, link.app_id))
+    return app_named(ids.encode(App.id_prefix, link.app_id))
 
 
-def _see_other(url: str) -> HttpResponse:
+def see_other(url: str) -> HttpResponse:
+    """Return what leads a browser on after a form, by GET (RFC 9110, section 15.4.4)."""
     response = HttpResponseRedirect(url)
     response.status_code = SEE_OTHER
     return response
 
 
 def _dead(request: HttpRequest, app: KnownApp | None, refusal: ApiError) -> HttpResponse:
-    context = {"reason": str(refusal), "brand": None if app is None else _brand(app)}
+    context = {"reason": str(refusal), "brand": None if app is None else brand(app)}
     return render(request, "auth/link_dead.html", context, status=GONE)

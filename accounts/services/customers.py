@@ -17,10 +17,12 @@ from accounts.models import (
     CustomerSession,
     MagicLink,
     OneTimeCode,
+    OrganizationInvite,
     RefreshToken,
     domain_index,
     email_index,
 )
+from accounts.services.organizations_erasure import leave_every_organization
 from stackbe.kernel import ids
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, wall_clock
@@ -196,7 +198,7 @@ def update_customer(
 
 
 def delete_customer(scope: Scope, customer_id: str) -> Customer:
-    """Sign a customer out and hide them at once; a job then lets go of what is held on them.
+    """Sign a customer out, take them out of organizations and hide them; a job lets go of what is held on them.
 
     The address is free for a new customer from now on. `customer.deleted` is emitted when the
     erasure is done, since cancelling at Stripe comes first and may take retries.
@@ -209,11 +211,13 @@ def delete_customer(scope: Scope, customer_id: str) -> Customer:
     sessions.filter(revoked_at__isnull=True).update(revoked_at=wall_clock())
     OneTimeCode.objects.within(scope).filter(customer_id=customer.id).delete()
     MagicLink.objects.within(scope).filter(email_index=customer.email_index).delete()
+    OrganizationInvite.objects.within(scope).filter(email_index=customer.email_index).delete()
     customer.deleted_at = now(scope)
     customer.external_id = None
     customer.email_index = secrets.token_bytes(INDEX_BYTES)
     customer.domain_index = secrets.token_bytes(INDEX_BYTES)
     customer.save(update_fields=["deleted_at", "external_id", "email_index", "domain_index"])
+    leave_every_organization(scope, customer)
     audit(scope, "customer.deleted", customer.public_id, subject_id=customer.id)
     enqueue(
         erase_customer_job,

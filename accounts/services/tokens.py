@@ -125,7 +125,7 @@ def mint_session_token(
         "sub": customer.public_id,
         "sid": session.public_id,
         "email": customer.email,
-        "org": None if session.organization_id is None else encode("org", session.organization_id),
+        "org": encode("org", session.organization_id) if session.organization_id and organization_role else None,
         "orgRole": organization_role,
     }
     return str(token), expires_at

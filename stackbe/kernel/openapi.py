@@ -94,6 +94,8 @@ class RouteSchema(AutoSchema):
         if access.scope:
             operation["x-scope"] = access.scope
             operation["x-least-role"] = str(access.role)
+        if access.place:
+            operation["x-least-organization-role"] = access.place
         if not access.public:
             names = [SCHEMES[c] for c in SCHEMES if c in access.credentials]
             operation["security"] = [{name: []} for name in names]

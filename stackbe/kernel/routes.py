@@ -38,13 +38,15 @@ class Access:
     """What one method of one route takes.
 
     `scope` is what a key must carry; `role` what a member of the tenant must at least be to do the
-    same in the dashboard; `credentials` which kinds of proof count.
+    same in the dashboard; `credentials` which kinds of proof count; `place` what a session's customer
+    must at least be in the organization that the URL names.
     """
 
     scope: str | None = None
     credentials: frozenset[Credential] = KEYS
     limit: Limit = Limit.API
     role: Role = Role.DEVELOPER
+    place: str | None = None
 
     @property
     def public(self) -> bool:
@@ -68,9 +70,10 @@ def may(
     credentials: Iterable[Credential] = KEYS,
     limit: Limit = Limit.API,
     role: Role | None = None,
+    place: str | None = None,
 ) -> Access:
     """Write one cell of the table."""
-    return Access(scope, frozenset(credentials), limit, role or least_role(scope))
+    return Access(scope, frozenset(credentials), limit, role or least_role(scope), place)
 
 
 @dataclass(frozen=True, slots=True)

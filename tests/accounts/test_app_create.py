@@ -29,6 +29,7 @@ DEFAULTS = {
     "logoUrl": None,
 }
 LOCAL = {
+    "organizationsEnabled": True,
     "callbackUrls": ["http://localhost:3000/callback", "http://127.0.0.1:3000/callback"],
     "allowedOrigins": ["http://localhost:3000", "http://127.0.0.1:3000"],
 }

@@ -1,4 +1,4 @@
-/* Moves a sign-in link's token from the address into the form, and out of the address.
+/* Moves the token of a sign-in link or an invitation from the address into the form, and out of the address.
 
 The token travels in the fragment, which browsers send to nobody: a mail scanner that opens the link
 spends nothing, and no log on the way can hold it. */
@@ -30,7 +30,8 @@ spends nothing, and no log on the way can hold it. */
 
   const label = (address) => {
     const button = form.querySelector("button");
-    button.textContent = address ? `Sign in as ${address}` : "Sign in";
+    const words = form.dataset.words || "Sign in";
+    button.textContent = address ? `${words} as ${address}` : words;
     button.disabled = false;
   };
 
@@ -55,6 +56,7 @@ spends nothing, and no log on the way can hold it. */
     }
     const found = await reply.json();
     label(found.email);
+    for (const element of document.querySelectorAll("[data-told]")) element.textContent = found[element.dataset.told];
     const other = part("link").querySelector("[data-other-browser]");
     if (other) other.hidden = !found.otherBrowser;
     show("link");

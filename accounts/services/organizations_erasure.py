@@ -1,0 +1,95 @@
+"""Letting go of an organization, and of a customer's places in all of them.
+
+Members leave in the change that asks for it; a job then ends at Stripe what the organization pays for,
+and lets go of the row. It is harmless when run twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from accounts import seats
+from accounts.lookups import known_app
+from accounts.models import Customer, Organization, OrganizationInvite, OrganizationMember
+from accounts.services.organizations_places import (
+    ADMIN,
+    OWNER,
+    change_role,
+    forget_in_sessions,
+    live_organizations,
+    places_of,
+    unseat,
+)
+from stackbe.kernel.audit import audit
+from stackbe.kernel.clock import now, render
+from stackbe.kernel.jobs import enqueue, job
+from stackbe.kernel.transactions import change, forbid_transaction, require_change
+from webhooks.outbox import emit
+
+if TYPE_CHECKING:
+    from stackbe.kernel.scope import Scope
+
+
+def close(scope: Scope, organization: Organization) -> None:
+    """Take everybody out of an organization that is held, hide it, and queue its end."""
+    require_change()
+    organization.deleted_at = now(scope)
+    organization.slug = organization.public_id
+    organization.save(update_fields=["deleted_at", "slug"])
+    OrganizationInvite.objects.within(scope).filter(organization_id=organization.id).delete()
+    rows = OrganizationMember.objects.within(scope).filter(organization_id=organization.id)
+    members = list(rows.values_list("customer_id", flat=True))
+    rows.delete()
+    forget_in_sessions(scope, organization.id)
+    gone = {"id": organization.public_id, "deletedAt": render(organization.deleted_at)}
+    emit(scope, "organization.deleted", {"organization": gone})
+    audit(scope, "organization.deleted", organization.public_id, detail={"members": len(members)})
+    seats.tell_changed(scope, organization.id, members)
+    enqueue(
+        erase_organization_job,
+        tenant_id=str(scope.tenant_id),
+        app_id=str(scope.app),
+        organization_id=str(organization.id),
+    )
+
+
+def leave_every_organization(scope: Scope, customer: Customer) -> None:
+    """Take a customer who is being deleted out of all organizations.
+
+    Where they were the last owner, the admin who has been a member for longest becomes owner, else the
+    member who has; an organization without anybody else is deleted.
+    """
+    require_change()
+    mine = OrganizationMember.objects.within(scope).filter(customer_id=customer.id)
+    for identifier in sorted(mine.values_list("organization_id", flat=True)):
+        organization = live_organizations(scope).locked().filter(pk=identifier).first()
+        place = places_of(scope, identifier).filter(customer_id=customer.id).first()
+        if organization is None or place is None:
+            continue
+        others = places_of(scope, identifier).exclude(pk=place.pk).order_by("id")
+        if not others.exists():
+            close(scope, organization)
+            continue
+        if place.role == OWNER and not others.filter(role=OWNER).exists():
+            heir = others.filter(role=ADMIN).first() or others[0]
+            change_role(scope, organization, heir, OWNER)
+        unseat(scope, organization, place)
+
+
+@job("accounts.erase_organization")
+def erase_organization_job(tenant_id: str, app_id: str, organization_id: str) -> None:
+    """End at Stripe what a deleted organization pays for, then let go of its row."""
+    app = known_app(UUID(app_id))
+    if app is None or app.tenant_id != UUID(tenant_id):
+        return
+    scope, identifier = app.system_scope("erasure"), UUID(organization_id)
+    forbid_transaction("an erasure's steps")
+    seats.end_at_sellers(scope, identifier)
+    with change(scope):
+        rows = Organization.objects.within(scope).locked().filter(pk=identifier, deleted_at__isnull=False)
+        organization = rows.first()
+        if organization is not None:
+            shown = organization.public_id
+            organization.delete()
+            audit(scope, "organization.erased", shown)
