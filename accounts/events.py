@@ -14,6 +14,7 @@ def customer_as_event(customer: Customer) -> dict[str, Any]:
     return {
         "id": customer.public_id,
         "email": customer.email,
+        "billingEmail": customer.billing_email,
         "name": customer.name,
         "externalId": customer.external_id,
         "metadata": customer.metadata or {},

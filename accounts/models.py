@@ -178,6 +178,8 @@ class Customer(AppOwned):
     email = Sealed(subject="id")
     email_index = models.BinaryField()
     domain_index = models.BinaryField()
+    # Where invoices go, if not to the address that signs in. Nobody is found by it and nobody signs in with it.
+    billing_email = Sealed(subject="id", null=True)
     name = Sealed(subject="id", null=True)
     # Compared byte by byte, so that a prefix is a range that an index answers under the policies.
     external_id = models.CharField(max_length=255, null=True, db_collation="C")

@@ -200,15 +200,17 @@ class CustomerInput(Input):
     """A new customer."""
 
     email = Email()
+    billing_email = Email(required=False, allow_null=True)
     name = Name(required=False, allow_null=True, max_length=255)
     external_id = Text(required=False, allow_null=True)
     metadata = Metadata(required=False)
 
 
 class CustomerPatch(Input):
-    """A change of a customer. null takes a name, an externalId or a metadata key away."""
+    """A change of a customer. null takes a name, a billingEmail, an externalId or a metadata key away."""
 
     email = Email(required=False)
+    billing_email = Email(required=False, allow_null=True)
     name = Name(required=False, allow_null=True, max_length=255)
     external_id = Text(required=False, allow_null=True)
     metadata = Metadata(required=False)
@@ -219,6 +221,7 @@ class CustomerOutput(Output):
 
     id = Text()
     email = Text()
+    billing_email = Text(allow_null=True)
     name = Text(allow_null=True)
     external_id = Text(allow_null=True)
     metadata = Metadata()

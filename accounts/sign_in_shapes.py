@@ -111,6 +111,7 @@ class CustomerShape(_Made):
 
     id = Text()
     email = Text()
+    billing_email = Text(allow_null=True)
     name = Text(allow_null=True)
     external_id = Text(allow_null=True)
     metadata = Metadata()

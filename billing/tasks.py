@@ -7,6 +7,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from billing.stripe.catalogue_push import pending_plans, push_plan
+from billing.stripe.contacts import TELL_CONTACT, tell_contact
 from billing.stripe.errors import AccountLost, StripeNotConnected, StripeRefused
 from billing.stripe.queue import (
     DEAUTHORIZED,
@@ -35,6 +36,14 @@ def push_plan_job(app_id: str, plan_id: str, *, say_again: bool = False) -> None
     scope = app_scope(app_id, PUSHER)
     if scope is not None:
         _push(scope, UUID(plan_id), say_again=say_again)
+
+
+@job(TELL_CONTACT, queue=QUEUE)
+def tell_contact_job(app_id: str, customer_id: str) -> None:
+    """Tell Stripe a customer's address and name as they are now."""
+    scope = app_scope(app_id, "contact")
+    if scope is not None:
+        tell_contact(scope, UUID(customer_id))
 
 
 @job(PUSH_APP, queue=QUEUE)

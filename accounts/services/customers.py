@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
@@ -42,7 +43,20 @@ if TYPE_CHECKING:
     from stackbe.kernel.tenancy import ScopedQuerySet
 
 INDEX_BYTES = 32
+CONTACT = frozenset({"email", "billing_email", "name"})
 LAST_CHARACTER = "\U0010ffff"
+
+
+Follower = Callable[["Scope", Customer], None]
+_followers: dict[str, Follower] = {}
+
+
+def after_contact_changes(name: str, follow: Follower) -> None:
+    """Have a customer's new address or name followed elsewhere: billing tells Stripe.
+
+    It is called as `follow(scope, customer)` in the change itself, and queues what takes the network.
+    """
+    _followers[name] = follow
 
 
 class _Unset:
@@ -66,11 +80,12 @@ def create_customer(
     scope: Scope,
     *,
     email: str,
+    billing_email: str | None = None,
     name: str | None = None,
     external_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Customer:
-    """Add a customer to the app.
+    """Add a customer to the app. Invoices go to `billing_email` where there is one.
 
     Raises `EmailTaken` or `ExternalIdTaken` where the app has one already; of two racers one
     gets the row and the other the error.
@@ -82,6 +97,7 @@ def create_customer(
         email=email,
         email_index=email_index(key, email),
         domain_index=domain_index(key, email),
+        billing_email=billing_email,
         name=name,
         external_id=external_id,
         metadata=_kept({}, metadata or {}),
@@ -156,6 +172,7 @@ def update_customer(
     customer_id: str,
     *,
     email: str | _Unset = UNSET,
+    billing_email: str | _Unset | None = UNSET,
     name: str | _Unset | None = UNSET,
     external_id: str | _Unset | None = UNSET,
     metadata: Mapping[str, Any] | _Unset = UNSET,
@@ -171,12 +188,11 @@ def update_customer(
     written: list[str] = []
     if isinstance(email, str) and email != customer.email:
         written += _readdress(scope, customer, email)
-    if not isinstance(name, _Unset) and name != customer.name:
-        customer.name = name
-        written.append("name")
-    if not isinstance(external_id, _Unset) and external_id != customer.external_id:
-        customer.external_id = external_id
-        written.append("external_id")
+    plain = {"name": name, "external_id": external_id, "billing_email": billing_email}
+    for field, value in plain.items():
+        if not isinstance(value, _Unset) and value != getattr(customer, field):
+            setattr(customer, field, value)
+            written.append(field)
     if not isinstance(metadata, _Unset):
         kept = _kept(customer.metadata or {}, metadata)
         if kept != customer.metadata:
@@ -194,6 +210,9 @@ def update_customer(
             subject_id=customer.id,
             detail={key: {"from": before[key], "to": after[key]} for key in after if before[key] != after[key]},
         )
+    if CONTACT & set(written):
+        for follow in _followers.values():
+            follow(scope, customer)
     return customer
 
 

@@ -22,6 +22,7 @@ from billing.models import Checkout, Plan, PlanVersion, Price, StripeCustomer, S
 from billing.stripe.buyers import buying_organization, find_buyer, forget_at_stripe
 from billing.stripe.catalogue_push import push_plan
 from billing.stripe.connect import connection_of
+from billing.stripe.contacts import contact_of
 from billing.stripe.errors import (
     CheckoutReplaced,
     PlanNotForSale,
@@ -286,9 +287,7 @@ def _customer_at_stripe(scope: Scope, opening: Opening) -> str:
         known = _stripe_customer(scope, opening)
         if known is not None:
             return known.stripe_customer_id
-        params: Json = {"email": customer.email, "metadata": mark(scope, stackbe_customer=customer.public_id)}
-        if customer.name:
-            params["name"] = customer.name
+        params: Json = {**contact_of(customer), "metadata": mark(scope, stackbe_customer=customer.public_id)}
         intent = record_intent(scope, "customer.create", customer.pk, account.id, once=True)
     made = perform(scope, intent, lambda: account.create("customer", params, intent=intent))
     with change(scope):

@@ -32,7 +32,7 @@ def test_a_customer_is_created_and_announced(acme_api, events, audited):
     assert told["createdAt"].endswith("Z")
     assert told | {"id": 0, "createdAt": 0, "updatedAt": 0} == {
         "id": 0, "createdAt": 0, "updatedAt": 0,
-        "email": "Joe@Shop.example", "name": "Joe", "externalId": "u_1", "metadata": {"a": [1, {"b": None}]},
+        "email": "Joe@Shop.example", "billingEmail": None, "name": "Joe", "externalId": "u_1", "metadata": {"a": [1, {"b": None}]},
     }  # fmt: skip
     assert events() == [("customer.created", {"customer": told})]
     assert audited()[-1] == "customer.created"
