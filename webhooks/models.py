@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -14,16 +13,15 @@ from stackbe.kernel.fields import Sealed
 from stackbe.kernel.tenancy import AppOwned
 from webhooks.catalogue import EVERY_TYPE
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
 SECRET_OVERLAP = timedelta(hours=24)
+MOST_RETIRING = 4
 
 
 class WebhookEndpoint(AppOwned):
     """A URL of the app that wants to hear of events.
 
-    The URL is sealed like the secrets: many carry a token in their path or query.
+    The URL is sealed like the secrets: many carry a token in their path or query. `previous_secret` has a
+    line for each secret that rotates out, with the moment until which it signs.
     """
 
     id_prefix = "we"
@@ -62,15 +60,28 @@ class WebhookEndpoint(AppOwned):
 
     def signing_secrets(self, at: datetime) -> list[str]:
         """Return what signs at a moment, newest first: two secrets while one rotates out."""
-        secrets = [self.secret]
-        if self.previous_secret_until is not None and at < self.previous_secret_until:
-            secrets.append(self.previous_secret)
-        return secrets
+        return [self.secret, *(secret for _, secret in self._retiring(at))]
 
     def rotate(self, secret: str, at: datetime) -> None:
-        """Sign with a new secret; the one before it signs along for a day."""
-        self.previous_secret, self.secret = self.secret, secret
-        self.previous_secret_until = at + SECRET_OVERLAP
+        """Sign with a new secret; the one before it signs along for a day.
+
+        So does one that was rotated out earlier that day: whoever repeats a rotation whose answer got
+        lost must not cut off a receiver that still holds the first secret.
+        """
+        until = at + SECRET_OVERLAP
+        retiring = [(until, self.secret), *self._retiring(at)][:MOST_RETIRING]
+        self.previous_secret = "\n".join(f"{moment.isoformat()} {old}" for moment, old in retiring)
+        self.previous_secret_until = until
+        self.secret = secret
+
+    def _retiring(self, at: datetime) -> list[tuple[datetime, str]]:
+        """Return until when which earlier secrets sign, newest first."""
+        last = self.previous_secret_until
+        if last is None or at >= last:
+            return []
+        lines = [line.rpartition(" ") for line in (self.previous_secret or "").splitlines()]
+        parsed = [(datetime.fromisoformat(moment) if moment else last, secret) for moment, _, secret in lines]
+        return [(moment, secret) for moment, secret in parsed if at < moment]
 
     def disable(self, reason: str) -> None:
         """Stop sending, and remember why."""

@@ -31,6 +31,8 @@ REASONS = {
     503: "Service Unavailable",
 }
 
+WHOLE = frozenset({"non_field_errors", "nonFieldErrors"})
+
 
 def error_body(failure: ApiError) -> dict[str, Any]:
     """Return the one error shape of the API."""
@@ -114,7 +116,9 @@ def _flatten(details: Any, prefix: str = "") -> dict[str, list[tuple[str, str]]]
         flat.setdefault(prefix or "nonFieldErrors", []).append((str(details["message"]), str(details["code"])))
     elif isinstance(details, dict):
         for name, inner in details.items():
-            for path, entries in _flatten(inner, f"{prefix}.{name}" if prefix else str(name)).items():
+            whole = name in WHOLE  # about the object or list itself, not about a field of it
+            here = prefix if whole else f"{prefix}.{name}" if prefix else str(name)
+            for path, entries in _flatten(inner, here).items():
                 flat.setdefault(path, []).extend(entries)
     elif isinstance(details, list):
         for index, inner in enumerate(details):

@@ -70,6 +70,14 @@ def test_a_rivals_customer_is_one_that_never_was(globex, globex_api, ada):
     assert hidden["code"] == "CUSTOMER_NOT_FOUND"
 
 
+def test_what_is_wrong_with_a_whole_list_or_body_is_named_so(acme_api, ada):
+    said = [list(acme_api.post(PATH, {"events": events}).json()["fields"]) for events in ([], "all", [7])]
+    null = acme_api.client.generic("POST", f"/v1{PATH}", b"null", "application/json", headers=acme_api.headers)
+
+    assert said == [["events"], ["events"], ["events.0"]]
+    assert list(null.json()["fields"]) == ["nonFieldErrors"]
+
+
 def test_bad_input_is_refused_whole(acme_api, ada):
     good = ada.event()
     assert_refuses_each(

@@ -169,6 +169,19 @@ def test_rotating_keeps_the_old_secret_signing_for_a_day(
     assert one == [rotated["secret"]]
 
 
+def test_a_rotation_that_is_repeated_cuts_off_no_holder_of_the_first_secret(
+    acme: Company, acme_api: Api, endpoint: dict[str, str]
+) -> None:
+    lost, kept = (acme_api.post(f"{PATH}/{endpoint['id']}/rotate-secret").json()["secret"] for _ in range(2))
+
+    with reading(acme.scope):
+        row = WebhookEndpoint.objects.within(acme.scope).get()
+        soon, late = (row.signing_secrets(wall_clock() + timedelta(hours=hours)) for hours in (23, 25))
+
+    assert soon == [kept, lost, endpoint["secret"]]
+    assert late == [kept]
+
+
 CALLS = [
     ("get", "", None),
     ("patch", "", {"description": "mine now"}),
