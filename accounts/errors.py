@@ -102,3 +102,63 @@ class UnknownCustomer(BadRequest):
 
     code = "CUSTOMER_NOT_FOUND"
     message = "No customer has this address, and settings.autoCreateCustomer is off."
+
+
+class AlreadyInvited(Conflict):
+    """An address has one open invitation of a tenant."""
+
+    message = "This address was invited already. Send that invitation again, or revoke it first."
+
+
+class InvitationNotFound(NotFound):
+    """Taken, revoked, over, another tenant's, or for another address."""
+
+    message = "No such invitation."
+
+
+class InvitedSomebodyElse(Conflict):
+    """An invitation is taken by the address that it was mailed to, and by no other."""
+
+    message = "This invitation is for another address. Sign out and open it again."
+
+
+class NotYourself(Conflict):
+    """Ownership goes to somebody else."""
+
+    message = "Choose another member: you are an owner already."
+
+
+class AuthenticatorExists(Conflict):
+    """A developer has one authenticator app; another takes its place once it is removed."""
+
+    message = "You have an authenticator app already. Remove it before you add another."
+
+
+class FactorNotFound(NotFound):
+    """Removed already, never confirmed, or somebody else's."""
+
+    message = "No such second factor."
+
+
+class WrongCode(BadRequest):
+    """Mistyped, of another moment, or used before."""
+
+    message = "This code is not right. Type the one that your app shows now."
+
+
+class PasskeyRefused(BadRequest):
+    """The authenticator's answer does not fit what it was asked, or who was asked."""
+
+    message = "This passkey was not accepted. Try again, or use a code."
+
+
+class TooManyPasskeys(Conflict):
+    """More than anybody carries."""
+
+    message = "You have ten passkeys. Remove one before you add another."
+
+
+class DeviceNotFound(NotFound):
+    """Signed out already, or somebody else's."""
+
+    message = "No such browser."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from accounts import erasure, link_mail
+from accounts import erasure, link_mail, member_mail, member_upkeep
 from accounts.models import (
     CustomerSession,
     DeveloperLink,
@@ -30,6 +30,7 @@ JOBS = (
     organizations_erasure.erase_organization_job,
     organizations_mail.mail_invite,
 )
+DEVELOPERS = (member_mail.mail_member_invitation, member_upkeep.purge_developers_things)
 # A late click can be told that it is late for this long.
 KEEP_EXPIRED = timedelta(hours=24)
 # Login times are shown in the customer's list of sessions for this long after a session's end.

@@ -9,7 +9,7 @@ from django.urls import path
 from accounts import organization_urls
 from accounts.dashboard import urls as dashboard
 from accounts.pages import customers as customer_pages
-from accounts.pages import developers
+from accounts.pages import developers, second_factor
 from accounts.views import apps, auth, customers, me, tenants
 from stackbe.kernel.routes import KEYS, PUBLIC, SESSIONS, TENANT_KEYS, Limit, may, route
 from stackbe.kernel.scope import Credential, Role
@@ -92,7 +92,10 @@ PAGES: list[URLPattern] = [
     path("auth/code", customer_pages.enter_code, name="customer-code"),
     path("login", developers.log_in, name="login"),
     path("signup", developers.sign_up, name="signup"),
+    path("login/factor", second_factor.give_factor, name="login-factor"),
     path("logout", developers.log_out, name="logout"),
+    path("auth/invitation", second_factor.invitation, name="member-invitation"),
+    path("auth/invitation/peek", second_factor.peek_invitation, name="member-invitation-peek"),
     path("auth/developer/confirm", developers.confirm, name="developer-confirm"),
     path("auth/developer/peek", developers.peek, name="developer-peek"),
     path("auth/developer/code", developers.enter_code, name="developer-code"),

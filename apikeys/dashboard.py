@@ -103,6 +103,7 @@ class Keys(AppPage):
 class Rotate(AppPage):
     """Putting a new key in an old one's place."""
 
+    http_method_names = ("post",)
     section = "keys"
     resource = "keys"
     home = "dashboard-keys"

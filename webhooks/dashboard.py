@@ -132,6 +132,7 @@ class OneEndpoint(AppPage):
 class EndpointAction(AppPage):
     """What is done to an endpoint by one button: try out, switch, rotate, delete."""
 
+    http_method_names = ("post",)
     section = "webhooks"
     resource = "webhooks"
     home = "dashboard-webhooks"

@@ -20,10 +20,12 @@ from django.template.loader import render_to_string
 from django.views import View
 from django_ratelimit.core import is_ratelimited
 
+from accounts.dashboard import step_up
 from accounts.errors import AppNotFound
 from accounts.lookups import known_app
 from accounts.models import App, User
 from accounts.services.apps import list_apps
+from accounts.services.devices import note_seen
 from accounts.services.members import Place, member_scope, memberships_of
 from stackbe.kernel import http, ids
 from stackbe.kernel.errors import ApiError, Forbidden, NotFound, ValidationFailed
@@ -55,6 +57,7 @@ NAVIGATION = (
     ("stripe", "Stripe", "stripe", "dashboard-stripe"),
     ("webhooks", "Webhooks", "webhooks", "dashboard-webhooks"),
     ("keys", "API keys", "keys", "dashboard-keys"),
+    ("members", "Members", "customers", "dashboard-members"),
     ("settings", "Settings", "settings", "dashboard-settings"),
 )
 
@@ -80,7 +83,8 @@ class MemberPage(View):
             return self.failure_page(429)
         try:
             self.enter(**kwargs)
-            return super().dispatch(request, *args, **kwargs)
+            note_seen(request.session)
+            return step_up.demand(request, self.user) or super().dispatch(request, *args, **kwargs)
         except NotFound:
             raise Http404 from None
         except Forbidden as refused:
@@ -123,10 +127,11 @@ class MemberPage(View):
 
 
 class AppPage(MemberPage):
-    """A page about one app, which its URL names."""
+    """A page about one app, which its URL names. `least` is the least role where the resource does not say it."""
 
     resource: ClassVar[str]
     home: ClassVar[str] = ""
+    least: ClassVar[Role | None] = None
     scope: Scope
     app: App | None = None
 
@@ -140,7 +145,7 @@ class AppPage(MemberPage):
         self.places = memberships_of(self.user.id)
         self.place = next(place for place in self.places if place.tenant_id == known.tenant_id)
         verb = "read" if self.request.method in SAFE else "write"
-        if self.role.rank < least_role(f"{self.resource}:{verb}").rank:
+        if self.role.rank < (self.least or least_role(f"{self.resource}:{verb}")).rank:
             raise Forbidden("Your role in this account does not allow that. An owner or admin can change it.")
         if self.request.session.get("app") != kwargs["app_id"]:
             self.request.session["app"] = kwargs["app_id"]
@@ -175,7 +180,9 @@ class AppPage(MemberPage):
         }
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """Show the page with what `context` finds."""
+        """Show the page with what `context` finds; an address that only takes forms shows nothing."""
+        if not self.template:
+            return self.http_method_not_allowed(request)
         del kwargs["app_id"]
         with reading(self.scope):
             return self.show(self.context(**kwargs))

@@ -15,6 +15,7 @@ from django.urls import reverse
 from accounts.dashboard.frame import AppPage, MemberPage
 from accounts.services.apps import list_apps
 from accounts.services.customers import live_customers
+from accounts.services.member_invitations import offers_to
 from accounts.services.members import member_scope, memberships_of
 from apikeys.models import ApiKey
 from billing.models import InvoiceReference, Plan, StripeConnection, Subscription
@@ -42,6 +43,8 @@ class Start(MemberPage):
                 names = [app.public_id for app in list_apps(scope).order_by("created_at")]
             if names:
                 return redirect("dashboard-overview", last if last in names else names[0])
+        if not places and offers_to(bytes(self.user.email_index)):
+            return redirect("account-invitations")
         return redirect("dashboard-app-new")
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from accounts.dashboard import apps, customers, home, overview
+from accounts.dashboard import apps, customers, home, members, overview, security
 
 APP = "dashboard/<str:app_id>"
+MEMBER = f"{APP}/members/<str:member_id>"
+INVITATION = f"{APP}/invitations/<str:invitation_id>"
+OWN = "account/security"
 
 PAGES: list[URLPattern] = [
     path("", home.home, name="home"),
@@ -32,4 +35,21 @@ PAGES: list[URLPattern] = [
     ),
     path(f"{APP}/settings", apps.Settings.as_view(), name="dashboard-settings"),
     path(f"{APP}/settings/archive", apps.Archive.as_view(), name="dashboard-app-archive"),
+    path(f"{APP}/members", members.Members.as_view(), name="dashboard-members"),
+    path(f"{APP}/members/leave", members.Leave.as_view(), name="dashboard-member-leave"),
+    path(MEMBER, members.OneMember.as_view(), name="dashboard-member"),
+    path(f"{MEMBER}/role", members.ChangeRole.as_view(), name="dashboard-member-role"),
+    path(f"{MEMBER}/remove", members.Remove.as_view(), name="dashboard-member-remove"),
+    path(f"{MEMBER}/transfer", members.Transfer.as_view(), name="dashboard-member-transfer"),
+    path(f"{INVITATION}/resend", members.Resend.as_view(), name="dashboard-invitation-resend"),
+    path(f"{INVITATION}/revoke", members.RevokeInvitation.as_view(), name="dashboard-invitation-revoke"),
+    path("account/invitations", security.Invitations.as_view(), name="account-invitations"),
+    path(OWN, security.Security.as_view(), name="account-security"),
+    path(f"{OWN}/authenticator", security.Authenticator.as_view(), name="account-authenticator"),
+    path(f"{OWN}/authenticator/remove", security.RemoveAuthenticator.as_view(), name="account-authenticator-remove"),
+    path(f"{OWN}/passkeys", security.Passkeys.as_view(), name="account-passkeys"),
+    path(f"{OWN}/passkeys/<str:passkey_id>/remove", security.RemovePasskey.as_view(), name="account-passkey-remove"),
+    path(f"{OWN}/recovery-codes", security.RecoveryCodes.as_view(), name="account-recovery-codes"),
+    path(f"{OWN}/browsers/end-others", security.EndOtherDevices.as_view(), name="account-browsers-end"),
+    path(f"{OWN}/browsers/<str:device_id>/end", security.EndDevice.as_view(), name="account-browser-end"),
 ]

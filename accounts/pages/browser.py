@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-ASKED, NAMED = "stackbe_asked", "stackbe_named"
+ASKED, NAMED, DEVICE = "stackbe_asked", "stackbe_named", "stackbe_device"
 SALT = "stackbe.sign-in"
 DAY_SECONDS = 24 * 3600
+DEVICE_DAYS = 400  # the longest that browsers keep a cookie
+DEVICE_LENGTH = 43  # 32 random bytes in base64url
 LINK_SECONDS = 15 * 60
 PER_ADDRESS = "5/15m"
 PER_CALLER = "30/15m"
@@ -54,6 +56,17 @@ def remember_browser(response: HttpResponse, secret: str) -> None:
 def new_browser_secret(request: HttpRequest) -> str:
     """Return the browser's secret, a fresh one for a browser without."""
     return browser_secret(request) or secrets.token_urlsafe(32)
+
+
+def device_secret(request: HttpRequest) -> str:
+    """Return by what this browser is known to who signs in with it, a fresh secret for a new one."""
+    known = request.COOKIES.get(_spelt(DEVICE), "")
+    return known if len(known) == DEVICE_LENGTH else secrets.token_urlsafe(32)
+
+
+def remember_device(response: HttpResponse, secret: str) -> None:
+    """Let the browser be known again when somebody next signs in with it."""
+    response.set_cookie(_spelt(DEVICE), secret, max_age=DEVICE_DAYS * DAY_SECONDS, **_flags())
 
 
 def remember_named(response: HttpResponse, link_id: UUID) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.contrib.auth import login, logout
+from django.contrib.auth import logout
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -17,15 +17,12 @@ from django_ratelimit.decorators import ratelimit
 from accounts.errors import TokenAlreadyUsed, TokenExpired, TokenInvalid
 from accounts.pages import browser
 from accounts.pages.forms import CodeForm, SentCodeForm, SignInForm, SignUpForm
+from accounts.pages.proof import Entry
 from accounts.services import developers
 from stackbe.mail import inbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django.http import HttpRequest
-
-    from accounts.models import User
 
 PAGE_METHODS = ["GET", "HEAD", "POST"]
 TRIES = {"key": "ip", "rate": "60/m", "method": UNSAFE}
@@ -75,10 +72,11 @@ def confirm(request: HttpRequest) -> HttpResponse:
             response = render(request, "auth/confirm.html", context)
             browser.remember_named(response, link.id)
             return response
-        arrival = developers.redeem_link(token, _enter(request))
+        entry = Entry(request)
+        arrival = developers.redeem_link(token, entry)
     except Refusal as refusal:
         return _dead(request, refusal)
-    return redirect(safe_path(arrival.next_path))
+    return entry.onward(safe_path(arrival.next_path))
 
 
 @require_POST
@@ -105,12 +103,13 @@ def enter_code(request: HttpRequest) -> HttpResponse:
     form = CodeForm(request.POST)
     if form.is_valid():
         asked = form.cleaned_data
+        entry = Entry(request)
         try:
-            arrival = developers.redeem_code(asked["email"], asked["code"], _enter(request))
+            arrival = developers.redeem_code(asked["email"], asked["code"], entry)
         except TokenInvalid as refusal:
             form.add_error("code", str(refusal))
         else:
-            return redirect(safe_path(arrival.next_path))
+            return entry.onward(safe_path(arrival.next_path))
     return render(request, "auth/confirm.html", _confirm_context(form), status=400)
 
 
@@ -142,16 +141,6 @@ def _ask(request: HttpRequest, email: str, next_path: str, tenant_name: str | No
     response = render(request, "auth/check_inbox.html", context)
     browser.remember_browser(response, secret)
     return response
-
-
-def _enter(request: HttpRequest) -> Callable[[User], None]:
-    """Return what writes the browser's session, inside the change that spends the link."""
-
-    def enter(user: User) -> None:
-        login(request, user)
-        request.session.save()
-
-    return enter
 
 
 def _confirm_context(code_form: CodeForm) -> dict[str, object]:

@@ -17,7 +17,9 @@ from django.db import connection
 from accounts import opaque
 from accounts.errors import TokenAlreadyUsed, TokenExpired, TokenInvalid
 from accounts.link_mail import mail_developer_link, mint_developer_token
+from accounts.member_mail import mail_proof_code
 from accounts.models import DeveloperLink, SpentToken, User
+from accounts.services.member_invitations import offers_to
 from accounts.services.members import memberships_of
 from accounts.services.tenants import create_tenant
 from accounts.services.users import ensure_user, user_by_email, user_index
@@ -32,7 +34,7 @@ from stackbe.kernel.transactions import change, reading, require_change
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SIGN_IN, SIGN_UP, STAFF = "sign_in", "sign_up", "staff"
+SIGN_IN, SIGN_UP, STAFF, PROOF = "sign_in", "sign_up", "staff", "proof"
 MOST_LIVE_LINKS = 3
 FIRST_TENANT_NAME = "My workspace"
 ACTOR = "sign-in"
@@ -138,10 +140,30 @@ def redeem_code(email: str, code: str, enter: Callable[[User], None]) -> Arrival
     Raises `TokenInvalid`, whether the code is wrong, spent, late or tried too often.
     """
     with change(_scope_for(email, SIGN_IN)) as unit:
-        link = _match_code(email, code)
+        link = _match_code(email, code, {SIGN_IN, SIGN_UP, STAFF})
         if link is not None and (spent := _spend("id", link.id)) is not None:
             return _arrive(unit.scope, spent, enter)
     raise TokenInvalid("This code is not valid. It works once, for 15 minutes, and for 5 tries.")
+
+
+def request_proof_code(user: User) -> None:
+    """Have 6 digits mailed by which a developer without a second factor proves to be there. They sign nobody in."""
+    with change(platform_scope(ACTOR)):
+        link = _new_link(user.email, PROOF, next_path="")
+        link.user_id = user.id
+        link.save(force_insert=True)
+        _keep_newest(bytes(link.email_index))
+        enqueue(mail_proof_code, link_id=str(link.id))
+
+
+def redeem_proof_code(user: User, code: str) -> bool:
+    """Take such a code, once. A wrong one costs each live code a try."""
+    with change(platform_scope(user.public_id)) as unit:
+        link = _match_code(user.email, code, {PROOF})
+        if link is None or _spend("id", link.id) is None:
+            return False
+        audit(unit.scope, "developer.proven_by_mail", user.public_id, subject_id=user.id)
+        return True
 
 
 def why_not(token: str) -> TokenInvalid | TokenExpired | TokenAlreadyUsed:
@@ -179,14 +201,18 @@ def _keep_newest(index: bytes) -> None:
 def _scope_for(email: str, purpose: str) -> Scope:
     """Return the scope of the change that signs in: the new tenant's where one is to be founded."""
     with reading(platform_scope(ACTOR)):
-        user = user_by_email(email)
-    if purpose != STAFF and _is_homeless(user):
+        founds = _founds_tenant(email, purpose)
+    if founds:
         return system_scope(new_id(), actor_name="sign-up")
     return platform_scope(ACTOR)
 
 
-def _is_homeless(user: User | None) -> bool:
-    return user is None or not (user.is_staff or memberships_of(user.id))
+def _founds_tenant(email: str, purpose: str) -> bool:
+    """Say whether arriving makes a tenant: for who has none, is no staff, and was not invited to one."""
+    user = user_by_email(email)
+    if purpose == STAFF or (user is not None and (user.is_staff or memberships_of(user.id))):
+        return False
+    return purpose == SIGN_UP or not offers_to(user_index(email))
 
 
 def _spend(column: str, value: object) -> DeveloperLink | None:
@@ -198,10 +224,14 @@ def _spend(column: str, value: object) -> DeveloperLink | None:
     return next(iter(DeveloperLink.unscoped.raw(statements[column], [value, wall_clock()])), None)
 
 
-def _match_code(email: str, code: str) -> DeveloperLink | None:
+def _match_code(email: str, code: str, purposes: set[str]) -> DeveloperLink | None:
     """Return the live link of an address that carries the code; else take a try off each."""
     rows = DeveloperLink.unscoped.select_for_update().filter(
-        email_index=user_index(email), tries_left__gt=0, expires_at__gt=wall_clock(), code_digest__isnull=False
+        email_index=user_index(email),
+        purpose__in=purposes,
+        tries_left__gt=0,
+        expires_at__gt=wall_clock(),
+        code_digest__isnull=False,
     )
     live, pepper, found = list(rows.order_by("id")), Keyring(PLATFORM).secret("pepper"), None
     for link in live:
@@ -217,7 +247,7 @@ def _match_code(email: str, code: str) -> DeveloperLink | None:
 def _arrive(scope: Scope, link: DeveloperLink, enter: Callable[[User], None]) -> Arrival:
     detail = link.detail or {}
     SpentToken.unscoped.create(id=link.id, expires_at=link.expires_at)
-    if link.purpose != STAFF and scope.tenant_id != PLATFORM and _is_homeless(user_by_email(link.email)):
+    if scope.tenant_id != PLATFORM and _founds_tenant(link.email, link.purpose):
         _, user, _ = create_tenant(detail.get("tenantName") or FIRST_TENANT_NAME, link.email)
     else:
         user = ensure_user(link.email)

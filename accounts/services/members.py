@@ -8,12 +8,14 @@ from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 
-from accounts.errors import AlreadyMember, AppNotFound, LastOwner, MemberNotFound, TenantNotFound
+from accounts.developer_models import MemberInvitation
+from accounts.errors import AlreadyMember, AppNotFound, LastOwner, MemberNotFound, NotYourself, TenantNotFound
 from accounts.lookups import known_app
 from accounts.models import Membership, User
 from accounts.services.users import ensure_user
 from stackbe.kernel.audit import audit
 from stackbe.kernel.errors import Forbidden
+from stackbe.kernel.models import AuditEvent, BrowserSession
 from stackbe.kernel.scope import PLATFORM, Credential, Role, Scope
 from stackbe.kernel.transactions import current, require_change
 
@@ -77,7 +79,8 @@ def add_member(scope: Scope, *, email: str, role: str) -> Membership:
     """
     require_change()
     wanted = Role(role)
-    _refuse_above(scope, wanted)
+    refuse_below(scope, Role.ADMIN)
+    refuse_above(scope, wanted)
     user = ensure_user(email)
     place = Membership(tenant_id=scope.tenant_id, user_id=user.id, role=wanted.value)
     try:
@@ -93,10 +96,11 @@ def change_role(scope: Scope, member_id: str, *, role: str) -> Membership:
     """Give a member another role; the last owner stays one."""
     require_change()
     wanted = Role(role)
+    refuse_below(scope, Role.ADMIN)
     place = _locked(scope).fetch(member_id, MemberNotFound)
     before = Role(place.role)
-    _refuse_above(scope, wanted)
-    _refuse_above(scope, before)
+    refuse_above(scope, wanted)
+    refuse_above(scope, before)
     if wanted == before:
         return place
     if before == Role.OWNER:
@@ -109,15 +113,51 @@ def change_role(scope: Scope, member_id: str, *, role: str) -> Membership:
 
 
 def remove_member(scope: Scope, member_id: str) -> None:
-    """Take a member's place away; their next click in this tenant finds nothing."""
+    """Take a member's place away; their next click in this tenant finds nothing.
+
+    They are signed out of every browser, and what they offered to others is taken back.
+    """
     require_change()
+    refuse_below(scope, Role.ADMIN)
     place = _locked(scope).fetch(member_id, MemberNotFound)
-    _refuse_above(scope, Role(place.role))
-    if place.role == Role.OWNER.value:
-        _refuse_last_owner(scope, place)
-    name = place.public_id
-    place.delete()
-    audit(scope, "member.removed", name, detail={"role": place.role})
+    refuse_above(scope, Role(place.role))
+    _unseat(scope, place, "member.removed")
+    BrowserSession.objects.filter(user_id=place.user_id).delete()
+
+
+def leave_tenant(scope: Scope) -> None:
+    """Give one's own place up; the last owner stays."""
+    require_change()
+    _unseat(scope, _locked(scope).fetch(scope.actor, MemberNotFound), "member.left")
+
+
+def transfer_ownership(scope: Scope, member_id: str) -> Membership:
+    """Make another member an owner and the caller an admin, in one step, so that there is always one.
+
+    Raises `Forbidden` for who is no owner and `NotYourself` for a transfer to oneself.
+    """
+    require_change()
+    refuse_below(scope, Role.OWNER)
+    places = _locked(scope)
+    heir = places.fetch(member_id, MemberNotFound)
+    giver = places.fetch(scope.actor, MemberNotFound)
+    if heir.pk == giver.pk:
+        raise NotYourself
+    if giver.role != Role.OWNER.value:
+        raise Forbidden("Only an owner can transfer the ownership.")
+    before = heir.role
+    heir.role, giver.role = Role.OWNER.value, Role.ADMIN.value
+    heir.save(update_fields=["role"])
+    giver.save(update_fields=["role"])
+    detail = {"from": giver.public_id, "before": before}
+    audit(scope, "tenant.ownership_transferred", heir.public_id, detail=detail)
+    return heir
+
+
+def keys_issued_by(scope: Scope, member_id: str) -> list[str]:
+    """Return the public ids of the API keys that a member made, as the audit log tells."""
+    rows = AuditEvent.objects.within(scope).filter(action="api_key.issued", actor=member_id)
+    return list(rows.order_by("id").values_list("target", flat=True))
 
 
 def _locked(scope: Scope) -> ScopedQuerySet[Membership]:
@@ -126,9 +166,25 @@ def _locked(scope: Scope) -> ScopedQuerySet[Membership]:
     return Membership.objects.within(scope)
 
 
-def _refuse_above(scope: Scope, role: Role) -> None:
+def _unseat(scope: Scope, place: Membership, action: str) -> None:
+    if place.role == Role.OWNER.value:
+        _refuse_last_owner(scope, place)
+    name = place.public_id
+    MemberInvitation.objects.within(scope).filter(invited_by=place.pk).delete()
+    place.delete()
+    audit(scope, action, name, detail={"role": place.role})
+
+
+def refuse_above(scope: Scope, role: Role) -> None:
+    """Raise `Forbidden` where a member would give or take a role above their own."""
     if scope.role is not None and role.rank > scope.role.rank:
-        raise Forbidden(f"Only an {Role.OWNER} may give or take the role {role}.")
+        raise Forbidden(f"Nobody gives or takes a role above their own: {role} takes a member who is at least {role}.")
+
+
+def refuse_below(scope: Scope, role: Role) -> None:
+    """Raise `Forbidden` for a member of a lesser role; what acts without a person has none."""
+    if scope.role is not None and scope.role.rank < role.rank:
+        raise Forbidden(f"That takes the role {role}. An owner or admin can give it to you.")
 
 
 def _refuse_last_owner(scope: Scope, place: Membership) -> None:

@@ -19,6 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 from django_ratelimit.core import is_ratelimited
 
+from accounts.dashboard import step_up
 from accounts.lookups import known_app
 from accounts.models import User
 from accounts.services.members import member_scope
@@ -105,8 +106,12 @@ def connect_callback(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def connect_end(request: HttpRequest, app_id: str) -> HttpResponse:
-    """Disconnect an app from its Stripe account."""
-    if connect.disconnect(_member(request, app_id)):
+    """Disconnect an app from its Stripe account, once the member has proven to be there."""
+    scope = _member(request, app_id)
+    asked = step_up.demand(request, request.user) if isinstance(request.user, User) else None
+    if asked is not None:
+        return asked
+    if connect.disconnect(scope):
         messages.success(request, "Stripe is disconnected. Running subscriptions go on at Stripe, unseen by us.")
     return HttpResponseRedirect(page_of(app_id))
 

@@ -54,7 +54,7 @@ class Access:
         return Credential.NONE in self.credentials
 
 
-_ROLES = {"keys:write": Role.ADMIN, "apps:write": Role.ADMIN}
+_ROLES = {"keys:write": Role.ADMIN, "apps:write": Role.ADMIN, "members:write": Role.ADMIN}
 
 
 def least_role(scope: str | None) -> Role:

@@ -34,6 +34,9 @@ DECIDES_TOO = {
     "outbox.py",
     "services.py",
     "models.py",
+    "developer_subjects.py",
+    "member_mail.py",
+    "member_upkeep.py",
 }
 WRITES = {
     "save", "create", "delete", "bulk_create", "bulk_update", "get_or_create", "update_or_create",

@@ -27,6 +27,7 @@ from billing.stripe.errors import StripeUnavailable
 from billing.stripe.sync import sync_object
 from stackbe.kernel.scope import Scope, system_scope
 from stackbe.kernel.transactions import change, reading
+from tests.dashboard.conftest import prove
 from tests.queue import run_jobs
 from tests.stripe.sandbox import _Stay
 
@@ -48,6 +49,7 @@ class Developer:
         self.scope = Scope(tenant_id=tenant.pk, app_id=app.pk, environment="test", actor_name="test")
         self.browser = browser()
         self.browser.force_login(user)
+        prove(self.browser)
 
     def start(self) -> str:
         """Click on "Connect"; return where that leads."""
