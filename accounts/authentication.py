@@ -51,8 +51,7 @@ class SessionTokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[None, Scope] | None:
         """Return the session's scope. Raises 401, or 429 for an address that has failed too often."""
         plain = request._request
-        token = (plain.META.get("HTTP_AUTHORIZATION") or "").partition(" ")[2].strip()
-        found = verify(token)
+        found = verify(presented(plain))
         if found is None:
             refuse(plain, sessions_count=_takes_sessions(request))
             return None
@@ -61,6 +60,11 @@ class SessionTokenAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Return what a 401 asks for."""
         return "Bearer"
+
+
+def presented(request: HttpRequest) -> str:
+    """Return the token that a request carries, empty where it carries none."""
+    return (request.META.get("HTTP_AUTHORIZATION") or "").partition(" ")[2].strip()
 
 
 def verify(token: str) -> Found | None:

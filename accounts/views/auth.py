@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.conf import settings
 from rest_framework.response import Response
 
 from accounts import opaque
-from accounts.authentication import verify
+from accounts.authentication import presented, verify
 from accounts.errors import AppNotFound, SessionExpired, SessionInvalid, TokenInvalid
 from accounts.events import customer_as_event
 from accounts.link_mail import CUSTOMER_CONFIRM
@@ -134,10 +135,11 @@ class Session(ApiView):
 
     @operation(output=SessionOutput)
     def get(self, request: Request, app_id: str) -> Response:
-        """Show who is signed in and what their plan holds."""
+        """Show who is signed in and what their plan holds. `expiresAt` is the end of the token that asks."""
         own_app(self.scope, app_id)
         scope = self.scope
-        session, customer = sessions.calling(scope)
+        _, customer = sessions.calling(scope)
+        ends = tokens.claims_of(presented(request._request))["exp"]
         shown = customer_as_event(customer)
         return self.reply(
             {
@@ -146,7 +148,7 @@ class Session(ApiView):
                 "entitlements": entitlements_shown(scope, customer.id),
                 "organizationId": scope.organization_id and encode("org", scope.organization_id),
                 "orgRole": scope.organization_role,
-                "expiresAt": render(session.expires_at),
+                "expiresAt": render(datetime.fromtimestamp(ends, tz=UTC)),
             }
         )
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # elsewhere a body has no meaning (RFC 9110, section 9.3)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -135,7 +136,7 @@ class ApiView(APIView):
         self.format_kwarg = None
         negotiated = self.perform_content_negotiation(request)
         request.accepted_renderer, request.accepted_media_type = negotiated
-        self._refuse_large_body(request)
+        self._refuse_body_unread(request)
 
     def parse(self) -> dict[str, Any]:
         """Return the validated body under snake_case names."""
@@ -214,7 +215,9 @@ class ApiView(APIView):
         auth = self.request.auth
         return auth if isinstance(auth, Scope) else None
 
-    def _refuse_large_body(self, request: Request) -> None:
+    def _refuse_body_unread(self, request: Request) -> None:
+        if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+            raise errors.UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdigit() and int(length) > BODY_BYTES:
             raise errors.PayloadTooLarge
@@ -293,7 +296,7 @@ class ApiView(APIView):
         """Refuse what an operation takes nothing of; where it does, `parse` and `query` name what is unknown."""
         if self.operation.query is None:
             self.query()
-        if self.operation.input is None and request.method not in SAFE:
+        if self.operation.input is None and request.method in WITH_BODY:
             self.parse()
 
     def _call(self, handler: Callable[..., Response], request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 
 import pytest
 from django.db import OperationalError
@@ -199,13 +200,11 @@ def test_a_query_parameter_that_nothing_reads_is_named(acme_api, path):
 
 
 def test_a_body_that_nothing_reads_is_named(acme_api):
-    made = acme_api.post("/customers", {"email": "joe@acme.example"}).json()["id"]
+    made = acme_api.post("/webhook-endpoints", {"url": "https://hooks.acme.example/", "events": ["*"]}).json()["id"]
 
-    refused = acme_api.request("DELETE", f"/customers/{made}", {"really": False})
+    refused = acme_api.post(f"/webhook-endpoints/{made}/test", {"event": "customer.created"})
 
-    assert (refused.status_code, refused.json()["fields"]) == (400, {"really": ["Unknown field."]})
-    assert acme_api.get(f"/customers/{made}").status_code == 200
-    assert acme_api.request("DELETE", f"/customers/{made}", {}).status_code == 202
+    assert (refused.status_code, refused.json()["fields"]) == (400, {"event": ["Unknown field."]})
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"5"])
@@ -228,3 +227,14 @@ def test_a_token_of_no_kind_is_answered_by_what_the_route_takes(acme):
 
     assert stray.get("/customers").json()["code"] == "UNAUTHORIZED"
     assert stray.get(f"/apps/{acme.app}/auth/session").json()["code"] == "SESSION_INVALID"
+
+
+def test_a_packed_body_is_refused_as_what_it_is(acme_api):
+    packed = gzip.compress(b'{"email": "joe@acme.example"}')
+    response = acme_api.client.generic(
+        "POST", "/v1/customers", packed, "application/json", headers=acme_api.headers | {"Content-Encoding": "gzip"}
+    )
+
+    assert (response.status_code, shape(response)["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    plain = acme_api.post("/customers", {"email": "joe@acme.example"}, **{"Content-Encoding": "identity"})
+    assert plain.status_code == 201

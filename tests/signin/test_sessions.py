@@ -72,6 +72,7 @@ def test_the_session_shows_its_customer(front):
     assert shown["customer"] == {"id": answer["customerId"], "email": ADA, "name": None, "metadata": {}}
     assert shown["entitlements"] == {"planName": None, "features": {}}
     assert shown["organizationId"] is shown["orgRole"] is None
+    assert shown["expiresAt"] == answer["expiresAt"]
 
 
 def test_a_session_is_of_one_app(front, rival):
