@@ -16,4 +16,5 @@ class BillingConfig(AppConfig):
         import_module("billing.jobs")
         import_module("billing.stripe.endings").register_erasure()
         import_module("billing.stripe.contacts").follow_contacts()
+        import_module("billing.stripe.seats").register_seller()
         import_module("billing.stripe.mirror").install()

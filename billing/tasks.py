@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from uuid import UUID
 
+from billing.queue import FOLLOW_SEATS
 from billing.stripe.catalogue_push import pending_plans, push_plan
 from billing.stripe.contacts import TELL_CONTACT, tell_contact
 from billing.stripe.errors import AccountLost, StripeNotConnected, StripeRefused
@@ -20,6 +21,7 @@ from billing.stripe.queue import (
 )
 from billing.stripe.reconcile import look_for_missed, sweep_subscriptions
 from billing.stripe.scopes import app_scope, connected_scopes
+from billing.stripe.seats import follow_seats
 from billing.stripe.sync import failed, record_deauthorization, still_waiting, sync_object
 from stackbe.kernel.errors import ApiError
 from stackbe.kernel.jobs import job, periodic
@@ -72,6 +74,14 @@ def look_again(app_id: str, account_id: str, kind: str, object_id: str, cause: s
     scope = app_scope(app_id, "stripe")
     if scope is not None and still_waiting(scope, account_id, object_id):
         _sync(scope, account_id, kind, object_id, cause)
+
+
+@job(FOLLOW_SEATS, queue=QUEUE)
+def follow_seats_job(app_id: str, subscription_id: str) -> None:
+    """Bring a subscription's quantity at Stripe to what its organization's members fill now."""
+    scope = app_scope(app_id, "seats")
+    if scope is not None:
+        follow_seats(scope, UUID(subscription_id))
 
 
 def _sync(scope: Scope, account_id: str, kind: str, object_id: str, cause: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from accounts.events import customer_as_event
-from accounts.models import Customer, OrganizationMember
+from accounts.models import Customer, Organization, OrganizationMember
 from billing.events import plan_as_event, subscription_as_event
 from billing.lifecycle import COLUMNS, Transition, access_window
 from billing.models import Price, Subscription, SubscriptionTransition
@@ -99,9 +99,13 @@ def one_time_prices(scope: Scope) -> ScopedQuerySet[Price]:
 
 
 def _served(scope: Scope, row: Subscription) -> list[UUID]:
-    """Return the customers whose access hangs on a subscription, in the order in which to lock them."""
+    """Return the customers whose access hangs on a subscription, in the order in which to lock them.
+
+    The organization is held: who joins at this moment is either among them or reads what is written here.
+    """
     if row.organization_id is None:
         return [row.customer_id]
+    Organization.objects.within(scope).select_for_update(no_key=True).only("id").filter(pk=row.organization_id).first()
     places = OrganizationMember.objects.within(scope).filter(organization_id=row.organization_id)
     members = set(places.values_list("customer_id", flat=True))
     return sorted(members | {row.customer_id})

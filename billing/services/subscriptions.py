@@ -29,7 +29,7 @@ from billing.errors import (
 from billing.facts import StripeSubscriptionFacts
 from billing.lifecycle import Facts, State, Transition
 from billing.models import Checkout, Plan, Price, StripeCustomer, Subscription
-from billing.services import access
+from billing.services import access, seats
 from billing.services.steps import live_of, lock_customer, one_time_prices, take
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, render
@@ -89,7 +89,9 @@ def apply_stripe_subscription(scope: Scope, facts: StripeSubscriptionFacts, caus
         if step.after.status != CANCELED:
             _make_room(scope, row, step.after.status, moment, cause)
     row.cancel_reason = facts.cancel_reason[:255]
-    return take(scope, row, step, moment, cause)
+    row = take(scope, row, step, moment, cause)
+    seats.catch_up(scope, row)
+    return row
 
 
 def open_free_subscription(scope: Scope, *, customer_id: str | UUID, plan_id: str | UUID) -> Subscription:

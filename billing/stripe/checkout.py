@@ -19,6 +19,7 @@ from django.db.models import Q
 from accounts.models import Customer
 from billing.errors import AlreadySubscribed, PlanArchived, PlanNotFound
 from billing.models import Checkout, Plan, PlanVersion, Price, StripeCustomer, Subscription
+from billing.services.seats import quantity_bought
 from billing.stripe.buyers import buying_organization, find_buyer, forget_at_stripe
 from billing.stripe.catalogue_push import push_plan
 from billing.stripe.connect import connection_of
@@ -165,7 +166,7 @@ def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Openi
         plan=plan,
         plan_version=version,
         price=price,
-        quantity=asked.get("quantity") or 1,
+        quantity=asked.get("quantity") or quantity_bought(scope, organization_id, version, price),
         trial_days=_trial_days(scope, asked, customer, version),
         coupon_code=asked.get("coupon_code") or "",
         success_url=asked["success_url"],

@@ -37,7 +37,7 @@ def is_ours(scope: Scope, body: Json) -> bool:
 
 def subscription_facts(account_id: str, body: Json, fetched_at: datetime) -> StripeSubscriptionFacts:
     """Return what a subscription says. Period ends are on the item since Stripe's 2025 versions."""
-    item = _main_item(body)
+    item = main_item(body)
     marks = marks_of(body)
     pause = body.get("pause_collection") or {}
     ending = ((body.get("trial_settings") or {}).get("end_behavior") or {}).get("missing_payment_method")
@@ -110,7 +110,7 @@ def _subscription_details(invoice: Json) -> Json:
     return (invoice.get("parent") or {}).get("subscription_details") or {}
 
 
-def _main_item(body: Json) -> Json:
+def main_item(body: Json) -> Json:
     """Return the item that stands for the plan: the first whose price we made, else the first."""
     items: list[Json] = (body.get("items") or {}).get("data") or [{}]
     ours = [item for item in items if APP_MARK in ((item.get("price") or {}).get("metadata") or {})]
