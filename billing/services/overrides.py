@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import JSONField, Value
+
 from billing.errors import FeatureNotFound
 from billing.models import EntitlementOverride
 from billing.services import access
@@ -39,13 +41,14 @@ def grant_override(
         **owned_by(scope),
         customer=customer,
         feature=feature.key,
-        value=value,
+        value=Value(None, JSONField()) if value is None else value,  # JSON's null, not SQL's
         reason=reason,
         granted_by=scope.actor,
         expires_at=expires_at,
         created_at=moment,
     )
     row.save(force_insert=True)
+    row.value = value
     audit(
         scope,
         "entitlement_override.granted",

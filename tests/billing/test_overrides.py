@@ -49,6 +49,15 @@ def test_a_grant_needs_no_plan_and_leaves_the_default_plan_in_force(acme_api, pa
     assert held() == {"projects": 1, "sso": True}
 
 
+def test_a_grant_of_null_is_one_without_limit(acme_api, customer, path, held):
+    granted = acme_api.put(path("projects"), {"value": None, "reason": "no limit"})
+
+    assert (granted.status_code, granted.json()["value"]) == (200, None)
+    assert held() == {"projects": None}
+    checked = acme_api.get(f"/entitlements/check/projects?customerId={customer['id']}").json()
+    assert (checked["hasAccess"], checked["value"], checked["source"]) == (True, None, "override")
+
+
 def test_a_grant_expires_by_the_clock(acme_api, path, held, at):
     acme_api.put(path("sso"), {"value": True, "reason": "a week", "expiresAt": render(NOW + 7 * DAY)})
 
