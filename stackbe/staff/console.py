@@ -21,8 +21,10 @@ from unfold.admin import ModelAdmin
 from unfold.sites import UnfoldAdminSite
 
 from accounts.models import User
+from stackbe.kernel import ids
 from stackbe.kernel.errors import ApiError
 from stackbe.kernel.fields import Sealed
+from stackbe.kernel.scope import PLATFORM
 from stackbe.staff import services
 from stackbe.staff.roles import Power, may, may_view
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 MASK = "•••"
 STAFF_DATABASE = "staff"
+# Columns that name a row elsewhere, and the prefix of its public id.
+PREFIXES = {"tenant_id": "ten", "app_id": "app"}
+PLATFORM_SHOWN = "the platform"
 SECTIONS = {
     "accounts": "People and tenants",
     "apikeys": "API keys",
@@ -126,18 +131,18 @@ class ConsoleAdmin(ModelAdmin):
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         """Show the id and what is plain."""
-        return ("__str__", *self.plain)
+        return ("__str__", *map(shown_as, self.plain))
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
         """Show what is plain, and masks for what is sealed."""
-        return [*self.plain, *(f"masked_{name}" for name in self.masked)]
+        return [*map(shown_as, self.plain), *(f"masked_{name}" for name in self.masked)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
         """Everything is read-only."""
         return self.get_fields(request, obj)
 
     def __getattr__(self, name: str) -> Any:
-        """Answer `masked_email` and its like with a mask, whatever the row."""
+        """Answer `masked_email` and its like with a mask, `public_app_id` with the id that the API shows."""
         if name.startswith("masked_") and name.removeprefix("masked_") in type(self).masked:
 
             def mask(row: models.Model) -> str:
@@ -145,6 +150,17 @@ class ConsoleAdmin(ModelAdmin):
 
             mask.short_description = name.removeprefix("masked_").replace("_", " ")  # type: ignore[attr-defined]  # how the admin names a column
             return mask
+        if (column := name.removeprefix("public_")) != name and column in PREFIXES:
+
+            def public(row: models.Model) -> str:
+                identifier = getattr(row, column)
+                if identifier is None or identifier == PLATFORM:
+                    return PLATFORM_SHOWN if identifier else ""
+                return ids.encode(PREFIXES[column], identifier)
+
+            public.short_description = column.removesuffix("_id")  # type: ignore[attr-defined]  # how the admin names a column
+            public.admin_order_field = column  # type: ignore[attr-defined]  # so that the list still sorts by it
+            return public
         raise AttributeError(name)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -235,6 +251,11 @@ class ConsoleAdmin(ModelAdmin):
             "back": reverse(f"console:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk]),
         }
         return TemplateResponse(request, "admin/console_revealed.html", context)
+
+
+def shown_as(column: str) -> str:
+    """Return what the console shows for a column: ids as the API and the dashboard write them."""
+    return f"public_{column}" if column in PREFIXES else column
 
 
 def sealed_fields(model: type[models.Model]) -> tuple[str, ...]:

@@ -175,3 +175,14 @@ def test_the_console_names_its_lists_as_people_do(committed):
         assert words in html
     for words in ("Apikeys", "Deliverys", "Djstripe"):
         assert words not in html
+
+
+def test_ids_are_those_that_the_api_and_the_dashboard_show(acme, customer):
+    client = hire("support")
+
+    listed = client.get(url_of("accounts.Customer")).content.decode()
+    opened = client.get(url_of("accounts.Customer", customer.pk, page="change")).content.decode()
+
+    for html in (listed, opened):
+        assert acme.app in html
+        assert str(acme.tenant_id) not in html
