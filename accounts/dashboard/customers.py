@@ -20,6 +20,7 @@ from accounts.services.customers import (
 )
 from accounts.services.sessions import end_session, live_sessions
 from billing.models import Access, DefaultAccess, InvoiceReference, Subscription
+from billing.stripe.checkout import settle_open_checkouts
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.tenancy import ScopedQuerySet
@@ -85,6 +86,14 @@ class OneCustomer(AppPage):
     section = "customers"
     resource = "customers"
     template = "dashboard/customer.html"
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        """Show the customer; back from a checkout, Stripe is asked first how it went, for a moment at most."""
+        if request.GET.get("checkout") == "done":
+            with reading(self.scope):
+                customer = find_customer(self.scope, public_id=kwargs["customer_id"])
+            settle_open_checkouts(self.scope, customer.pk)
+        return super().get(request, **kwargs)
 
     def context(self, customer_id: str) -> dict[str, Any]:
         """Return identity, access, usage, subscriptions, invoices, sessions and events."""

@@ -127,7 +127,7 @@ class Checkout(AppPage):
             asked = {
                 "customer_id": customer_id,
                 "plan_id": form.cleaned_data["plan_id"],
-                "success_url": back,
+                "success_url": f"{back}?checkout=done",
                 "cancel_url": back,
             }
             opened = checkout.open_checkout(self.scope, asked, None)

@@ -153,7 +153,7 @@ def test_the_main_job_by_hand(visitors, receiver):
     ada.page.get_by_role("button", name="Open a checkout").click()
     ada.page.get_by_role("link", name="Open the checkout").click()
     ada.page.get_by_role("button", name=re.compile("^Pay")).click()
-    ada.page.wait_for_url(f"**/dashboard/{app}/customers/**")
+    ada.page.wait_for_url(f"**/dashboard/{app}/customers/{customer['id']}?checkout=done")
     refresh_until(ada, "Active")
 
     call(base, key, "/usage/track", {"customerId": customer["id"], "metric": "api_calls", "quantity": 250})
