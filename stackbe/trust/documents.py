@@ -31,8 +31,9 @@ ORDER = (
     "architecture",
 )
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
-# Code wider than the page scrolls, and what scrolls must be reachable by keyboard.
+# Code and tables wider than the page scroll, and what scrolls must be reachable by keyboard.
 SCROLLING = '<pre tabindex="0">'
+SCROLLING_TABLE = '<table tabindex="0">'
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def read(name: str) -> Document:
     contents = _headings(tokens)
     title = contents[0]["title"] if contents else name
     html = MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
-    html = re.sub(r'href="([\w-]+)\.md', r'href="/docs/\1', html.replace("<pre>", SCROLLING))
+    html = re.sub(r'href="([\w-]+)\.md', r'href="/docs/\1', html.replace("<pre>", SCROLLING).replace("<table>", SCROLLING_TABLE))
     return Document(name, title, html, contents[1:])
 
 

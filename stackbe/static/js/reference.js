@@ -12,7 +12,5 @@
     docExpansion: "list",
     supportedSubmitMethods: [],
     validatorUrl: null,
-    // Swagger draws a main landmark of its own, inside ours.
-    onComplete: () => place.querySelector("main")?.setAttribute("role", "presentation"),
   });
 })();
