@@ -20,6 +20,7 @@ from billing.stripe import gateway
 from billing.stripe.errors import StripeNotConnected, StripeRefused, StripeUnavailable
 from billing.stripe.gateway import ConnectedAccount, Json
 from billing.stripe.queue import defer_push_app
+from billing.stripe.reconcile import queue_running
 from billing.stripe.scopes import scopes_of_account
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
@@ -69,7 +70,8 @@ def complete_connection(scope: Scope, account_id: str, *, livemode: bool) -> Str
     """Make an account the app's: the one end of OAuth and of the sandbox's short cut.
 
     Fetches the account's health with no transaction open, then records the connection and queues the
-    push of everything in the catalogue that the account does not have. Connecting the same account
+    push of everything in the catalogue that the account does not have, and a look at each subscription
+    that runs on it: nothing was heard of it while it was away. Connecting the same account
     again refreshes it; another one takes the place of the old. Raises `WrongMode`, `AccountTaken`,
     `StripeUnavailable`.
     """
@@ -90,6 +92,7 @@ def complete_connection(scope: Scope, account_id: str, *, livemode: bool) -> Str
         live.save()
         Plan.objects.within(scope).filter(active=True).update(push_state=Plan.Push.PENDING, push_error="")
         defer_push_app(scope)
+        queue_running(scope, account_id)
     return live
 
 

@@ -18,7 +18,7 @@ from billing.stripe.inbox import Told, claim_event, kind_of
 from billing.stripe.queue import defer_sync
 from billing.stripe.translate import moment
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.transactions import change, reading
+from stackbe.kernel.transactions import change, reading, require_change
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
@@ -67,11 +67,17 @@ def look_for_missed(scope: Scope, account_id: str) -> Found:
 def sweep_subscriptions(scope: Scope, account_id: str) -> int:
     """Queue a fresh look at every subscription that is not over; return how many."""
     with change(scope):
-        rows = Subscription.objects.within(scope).filter(stripe_account=account_id)
-        running = rows.exclude(status=Subscription.Status.CANCELED).exclude(stripe_subscription_id="")
-        found = list(running.values_list("stripe_subscription_id", flat=True))
-        for stripe_id in found:
-            defer_sync(scope, account_id, "subscription", stripe_id, cause="system:sweep")
+        return queue_running(scope, account_id)
+
+
+def queue_running(scope: Scope, account_id: str) -> int:
+    """Queue the same in the open change."""
+    require_change()
+    rows = Subscription.objects.within(scope).filter(stripe_account=account_id)
+    running = rows.exclude(status=Subscription.Status.CANCELED).exclude(stripe_subscription_id="")
+    found = list(running.values_list("stripe_subscription_id", flat=True))
+    for stripe_id in found:
+        defer_sync(scope, account_id, "subscription", stripe_id, cause="system:sweep")
     return len(found)
 
 

@@ -19,8 +19,8 @@ from billing.models import Checkout, StripeConnection, StripeEvent, Subscription
 from billing.services.invoices import record_invoice
 from billing.services.subscriptions import apply_stripe_subscription, grant_purchase
 from billing.stripe import translate
-from billing.stripe.connect import account_deauthorized, apply_health
-from billing.stripe.errors import StripeObjectGone
+from billing.stripe.connect import CONNECTED, account_deauthorized, apply_health
+from billing.stripe.errors import AccountLost, StripeObjectGone
 from billing.stripe.gateway import ConnectedAccount, Json
 from billing.stripe.lease import take_lease
 from billing.stripe.mirror import mirror_object
@@ -111,10 +111,31 @@ def _mirror(account: ConnectedAccount, kind: str, body: Json | None, object_id: 
 
 
 def record_deauthorization(scope: Scope, account_id: str, object_id: str) -> None:
-    """Follow a disconnection on Stripe's side, on the event's type and account alone."""
+    """Follow a disconnection on Stripe's side, on the event's type and account alone.
+
+    One that may be older than the connection is no news of it: where the account answers, it was
+    connected again since.
+    """
+    began = wall_clock()
+    with reading(scope):
+        waiting = StripeEvent.objects.within(scope).filter(
+            account_id=account_id, object_id=object_id, state=StripeEvent.State.RECEIVED
+        )
+        told = waiting.order_by("-created").values_list("created", flat=True).first()
+        live = StripeConnection.objects.within(scope).filter(account_id=account_id, status=CONNECTED).first()
+    stands = live is not None and (told is None or told <= live.connected_at) and _answers(account_id)
     with change(scope):
-        account_deauthorized(scope, account_id)
-        _events_done(scope, account_id, object_id, wall_clock(), ignored=False)
+        if not stands:
+            account_deauthorized(scope, account_id)
+        _events_done(scope, account_id, object_id, began, ignored=stands)
+
+
+def _answers(account_id: str) -> bool:
+    try:
+        ConnectedAccount(account_id).account()
+    except AccountLost:
+        return False
+    return True
 
 
 def still_waiting(scope: Scope, account_id: str, object_id: str) -> bool:

@@ -78,6 +78,18 @@ def test_a_wrong_client_or_redirect_is_told_and_never_followed(sandbox, receiver
     assert page.location is None
 
 
+def test_an_account_that_disconnected_connects_again(sandbox, receiver, account):
+    sandbox.control("POST", "account", account=account, disconnect=True)
+    page = sandbox.browse(f"{sandbox.url}/oauth/authorize?{urlencode(asked(receiver))}")
+    assert account in page.text
+
+    code = authorize(sandbox, receiver, account=account)["code"]
+    token = sandbox.client().oauth.token(params={"grant_type": "authorization_code", "code": code})
+
+    assert token["stripe_user_id"] == account
+    assert sandbox.client().v1.customers.list(None, {"stripe_account": account}).data == []
+
+
 def test_a_code_is_exchanged_for_the_platforms_key_only(sandbox, receiver):
     code = authorize(sandbox, receiver)["code"]
 

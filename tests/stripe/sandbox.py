@@ -102,6 +102,18 @@ class Sandbox:
         with opener.open(request, timeout=20) as answer:
             return int(answer.status)
 
+    def authorize(self, account: str) -> str:
+        """Connect an account on the OAuth page; return the code that Stripe hands back."""
+        asked = {
+            "client_id": os.environ["STRIPE_CLIENT_ID"], "response_type": "code", "action": "connect",
+            "redirect_uri": f"{self.door.url}/back", "account": account,
+        }  # fmt: skip
+        data = urllib.parse.urlencode(asked).encode()
+        request = urllib.request.Request(f"{self.url}/oauth/authorize", data=data, method="POST")
+        with urllib.request.build_opener(_Stay()).open(request, timeout=20) as answer:
+            back = urllib.parse.urlsplit(answer.headers["Location"])
+        return urllib.parse.parse_qs(back.query)["code"][0]
+
     def pay(self, page_url: str) -> None:
         """Pay on a checkout page."""
         assert self.press(page_url, "pay") == 303

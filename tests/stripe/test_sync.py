@@ -14,8 +14,8 @@ from django.db import connection
 from accounts.services.apps import create_app
 from apikeys.services.keys import issue_api_key
 from billing.models import InvoiceReference, StripeConnection, StripeEvent, StripeLease, Subscription
-from billing.stripe import sync
-from billing.stripe.connect import complete_connection, connect_sandbox_account
+from billing.stripe import gateway, sync
+from billing.stripe.connect import complete_connection, connect_sandbox_account, disconnect
 from billing.stripe.errors import StripeUnavailable
 from billing.stripe.lease import LeaseLost, take_lease
 from stackbe.kernel.clock import wall_clock
@@ -156,6 +156,37 @@ def test_a_disconnection_at_stripe_is_followed_though_nothing_can_be_fetched(sho
     assert (row.status, row.disconnected_by) == ("disconnected", "stripe")
     answer = shop.api.post("/checkout/session", shop.order())
     assert answer.json()["code"] == "STRIPE_NOT_CONNECTED"
+
+
+def connect_again(shop: Any) -> None:
+    """Walk through Stripe's page as the account's owner, and finish as the callback does."""
+    code = shop.sandbox.authorize(shop.account_id)
+    given = gateway.exchange_code(code)
+    complete_connection(shop.company.scope, given["account"], livemode=given["livemode"])
+
+
+def test_a_disconnection_told_late_does_not_undo_the_connection_that_followed_it(shop: Any):
+    shop.sandbox.call("POST", "/_sandbox/account", {"account": shop.account_id, "disconnect": True})
+    late = shop.sandbox.deliveries(shop.account_id, "account.application.deauthorized")
+    disconnect(shop.company.scope)
+    connect_again(shop)
+
+    for delivery in late:
+        assert delivery.post().status_code == 200
+    run_jobs()
+
+    assert shop.api.post("/checkout/session", shop.order()).status_code == 201
+
+
+def test_what_happened_while_an_account_was_away_is_found_when_it_connects_again(shop: Any):
+    subscription = shop.subscribe()
+    disconnect(shop.company.scope)
+    connect_again(shop)
+    shop.sandbox.call("DELETE", f"/v1/subscriptions/{subscription['stripeSubscriptionId']}", account=shop.account_id)
+
+    run_jobs()
+
+    assert shop.api.get(f"/subscriptions/{subscription['id']}").json()["status"] == "canceled"
 
 
 def test_stripe_down_leaves_the_event_waiting_and_says_why(shop: Any, settings: Any):

@@ -94,8 +94,14 @@ def connected(store: Store, account_id: str) -> Json | None:
 
 def all_connected(store: Store) -> list[Json]:
     """Every connected account."""
+    return [account for account in all_accounts(store) if account.get("_connected")]
+
+
+def all_accounts(store: Store) -> list[Json]:
+    """Every account but the platform's own, those that disconnected too: their owners may connect again."""
     ids = [row["account"] for row in store.rows("SELECT account FROM objects WHERE kind = 'account' ORDER BY seq")]
-    return [account for each in ids if (account := connected(store, each))]
+    own = store.note(PLATFORM_NOTE)
+    return [account for each in ids if each != own and (account := store.find(each, "account", each))]
 
 
 @route("GET", "/v1/account")
