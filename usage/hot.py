@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -154,16 +153,6 @@ def _forget(proof: Proof, outcome: str) -> None:
     """Drop a pepper that no longer fits: it may have been rotated."""
     if outcome == "unknown":
         _peppers.pop(proof.text.lookup, None)
-
-
-def headers_of(allowance: Allowance) -> dict[str, str]:
-    """Return the rate-limit headers."""
-    return allowance.headers()
-
-
-def moment_in(authorised: Authorised, moment: datetime) -> datetime:
-    """Return the app's time at a real moment."""
-    return moment.fromtimestamp(moment.timestamp() + authorised.clock_offset_ms / 1000, tz=moment.tzinfo)
 
 
 def decoded_customer(text: Any) -> UUID | None:

@@ -173,11 +173,6 @@ def refusal_of(address: IPv4Address | IPv6Address) -> str:
     return next((why for block, why in _IPV6_REFUSED.items() if address in block), "")
 
 
-def is_literal(host: str) -> bool:
-    """Say whether the host is an address rather than a name."""
-    return _parse_address(host) is not None
-
-
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)

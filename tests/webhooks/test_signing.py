@@ -13,15 +13,7 @@ from standardwebhooks.webhooks import Webhook as StandardWebhook
 from svix.webhooks import Webhook as SvixWebhook
 from svix.webhooks import WebhookVerificationError
 
-from webhooks.signing import (
-    SECRET_PREFIX,
-    TOLERANCE_SECONDS,
-    SignatureInvalid,
-    key_of,
-    new_secret,
-    sign,
-    verify,
-)
+from webhooks.signing import SECRET_PREFIX, key_of, new_secret, sign
 
 BODY = b'{"id": "evt_1", "name": "\xc3\x84da"}'
 
@@ -43,16 +35,11 @@ def test_a_known_vector_signs_as_the_standard_says() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(body=st.binary(max_size=4096))
-def test_both_public_libraries_verify_any_body(body: bytes) -> None:
+@given(text=st.text(max_size=4096))
+def test_both_public_libraries_verify_any_body(text: str) -> None:
     secret, moment = new_secret(), int(time.time())
-    headers = sign([secret], "evt_1", moment, body)
+    headers = sign([secret], "evt_1", moment, text.encode())
 
-    verify(secret, headers, body, at=moment)
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return  # The libraries verify text; our bodies are JSON.
     for library in (StandardWebhook(secret), SvixWebhook(secret)):
         # Verified, but perhaps not JSON: they parse what they verified.
         with contextlib.suppress(ValueError):
@@ -66,7 +53,6 @@ def test_either_secret_verifies_while_one_rotates() -> None:
     for secret in (old, new):
         StandardWebhook(secret).verify(BODY, headers)
         SvixWebhook(secret).verify(BODY, headers)
-        verify(secret, headers, BODY, at=moment)
 
 
 @pytest.mark.parametrize("spoilt", ["body", "secret", "id", "time", "signature", "missing"])
@@ -87,17 +73,5 @@ def test_anything_changed_is_refused(spoilt: str) -> None:
         case "missing":
             del headers["webhook-signature"]
 
-    with pytest.raises(SignatureInvalid):
-        verify(secret, headers, body, at=moment)
     with pytest.raises(WebhookVerificationError):
         SvixWebhook(secret).verify(body, headers)
-
-
-@pytest.mark.parametrize("away", [TOLERANCE_SECONDS + 1, -TOLERANCE_SECONDS - 1])
-def test_a_timestamp_over_five_minutes_away_is_refused(away: int) -> None:
-    secret = new_secret()
-    headers = sign([secret], "evt_1", 1_000_000, BODY)
-
-    verify(secret, headers, BODY, at=1_000_000 + away - (1 if away > 0 else -1))
-    with pytest.raises(SignatureInvalid):
-        verify(secret, headers, BODY, at=1_000_000 + away)
