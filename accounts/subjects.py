@@ -17,6 +17,7 @@ from accounts.models import (
     RefreshToken,
     User,
 )
+from accounts.services.exports import drop_exports
 from stackbe.kernel.clock import render
 from stackbe.kernel.ids import encode
 from stackbe.kernel.scope import PLATFORM
@@ -108,6 +109,11 @@ def erase_mails(scope: Scope, subject_id: UUID) -> int:
     """Forget what became of mails to the address, if the row still tells which it was."""
     customer = Customer.objects.within(scope).filter(pk=subject_id).first()
     return 0 if customer is None else forget_address(scope, bytes(customer.email_index))
+
+
+def erase_files(scope: Scope, subject_id: UUID) -> int:
+    """Drop the exported files that the customer may be in."""
+    return drop_exports(scope)
 
 
 def erase_links(scope: Scope, subject_id: UUID) -> int:
@@ -211,6 +217,7 @@ def register_holders() -> None:
         export=export_mails,
         erase=erase_mails,
     )
+    register("files", models=("accounts.CustomerFile",), export=_nothing, erase=erase_files)
     register("links", models=("accounts.MagicLink",), export=export_links, erase=erase_links)
     register("invites", models=("accounts.OrganizationInvite",), export=export_invites, erase=erase_invites)
     register(

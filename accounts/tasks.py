@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from accounts import erasure, link_mail, member_mail, member_upkeep
+from accounts import erasure, file_jobs, link_mail, member_mail, member_upkeep
 from accounts.models import (
     CustomerSession,
     DeveloperLink,
@@ -16,6 +16,7 @@ from accounts.models import (
     SpentToken,
 )
 from accounts.services import organizations_erasure, organizations_mail
+from accounts.services.exports import drop_files
 from accounts.services.tokens import rotate_signing_key
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import every_tenant, periodic
@@ -25,6 +26,8 @@ from stackbe.kernel.transactions import change
 # Importing them declares their jobs to the worker.
 JOBS = (
     erasure.erase_customer_job,
+    file_jobs.import_customers,
+    file_jobs.export_customers,
     link_mail.mail_developer_link,
     link_mail.mail_magic_link,
     organizations_erasure.erase_organization_job,
@@ -72,3 +75,12 @@ def rotate_signing_keys(timestamp: int) -> None:
             due = SigningKey.objects.across_apps(scope).filter(retired_at__isnull=True, created_at__lt=old)
             for app_id in list(due.values_list("app_id", flat=True)):
                 rotate_signing_key(system_scope(tenant_id, app_id, actor_name="key rotation"))
+
+
+@periodic("accounts.drop_customer_files", "29 * * * *")
+def drop_customer_files(timestamp: int) -> None:
+    """Drop the content of customers' files that are a day old."""
+    for tenant_id in every_tenant():
+        scope = system_scope(tenant_id, actor_name="purge")
+        with change(scope):
+            drop_files(scope)

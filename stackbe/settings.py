@@ -252,6 +252,9 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# Uploads stay in memory, so that no file of customers lies readable in a temporary folder; larger ones are refused.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 6 * 1024 * 1024
 # (calls, seconds) per address, for what asks for no credential.
 ADDRESS_LIMITS = {
     "auth": (env.int("LIMIT_AUTH_PER_MINUTE", default=60), 60),

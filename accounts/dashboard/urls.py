@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from accounts.dashboard import apps, customers, home, members, overview, security
+from accounts.dashboard import apps, customers, files, home, members, overview, security
 
 APP = "dashboard/<str:app_id>"
 MEMBER = f"{APP}/members/<str:member_id>"
@@ -17,6 +17,10 @@ PAGES: list[URLPattern] = [
     path("dashboard/new", apps.NewApp.as_view(), name="dashboard-app-new"),
     path(f"{APP}/", overview.Overview.as_view(), name="dashboard-overview"),
     path(f"{APP}/customers", customers.Customers.as_view(), name="dashboard-customers"),
+    path(f"{APP}/customers/files", files.Files.as_view(), name="dashboard-files"),
+    path(f"{APP}/customers/files/export", files.Export.as_view(), name="dashboard-files-export"),
+    path(f"{APP}/customers/files/<str:file_id>", files.OneFile.as_view(), name="dashboard-file"),
+    path(f"{APP}/customers/files/<str:file_id>/download", files.Download.as_view(), name="dashboard-file-download"),
     path(f"{APP}/customers/<str:customer_id>", customers.OneCustomer.as_view(), name="dashboard-customer"),
     path(
         f"{APP}/customers/<str:customer_id>/delete",
