@@ -88,6 +88,7 @@ def complete_connection(scope: Scope, account_id: str, *, livemode: bool) -> Str
         if live is None:
             live = StripeConnection(**owned_by(scope), account_id=account_id, livemode=livemode)
             audit(scope, "stripe.connected", live.public_id, detail={"account": account_id})
+        live.connected_at = wall_clock()  # What Stripe told of before is older than this connection.
         apply_health(live, health)
         live.save()
         Plan.objects.within(scope).filter(active=True).update(push_state=Plan.Push.PENDING, push_error="")

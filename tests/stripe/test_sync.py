@@ -165,10 +165,12 @@ def connect_again(shop: Any) -> None:
     complete_connection(shop.company.scope, given["account"], livemode=given["livemode"])
 
 
-def test_a_disconnection_told_late_does_not_undo_the_connection_that_followed_it(shop: Any):
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_disconnection_told_late_does_not_undo_the_connection_that_followed_it(shop: Any, noticed: bool):
     shop.sandbox.call("POST", "/_sandbox/account", {"account": shop.account_id, "disconnect": True})
     late = shop.sandbox.deliveries(shop.account_id, "account.application.deauthorized")
-    disconnect(shop.company.scope)
+    if noticed:
+        disconnect(shop.company.scope)
     connect_again(shop)
 
     for delivery in late:
