@@ -25,6 +25,7 @@ from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.jobs import enqueue, job
 from stackbe.kernel.transactions import change, forbid_transaction, require_change
+from stackbe.mail import outgoing
 from webhooks.outbox import emit
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def close(scope: Scope, organization: Organization) -> None:
     organization.deleted_at = now(scope)
     organization.slug = organization.public_id
     organization.save(update_fields=["deleted_at", "slug"])
-    OrganizationInvite.objects.within(scope).filter(organization_id=organization.id).delete()
+    invites = OrganizationInvite.objects.within(scope).filter(organization_id=organization.id)
+    for invite_id in invites.values_list("pk", flat=True):
+        outgoing.settle(scope, invite_id, outgoing.Status.LATE)
+    invites.delete()
     rows = OrganizationMember.objects.within(scope).filter(organization_id=organization.id)
     members = list(rows.values_list("customer_id", flat=True))
     rows.delete()

@@ -56,6 +56,7 @@ from stackbe.kernel.jobs import enqueue
 from stackbe.kernel.scope import Credential
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading, require_change
+from stackbe.mail import outgoing
 
 if TYPE_CHECKING:
     from accounts.errors import TokenAlreadyUsed, TokenExpired, TokenInvalid
@@ -177,6 +178,7 @@ def revoke(scope: Scope, organization_id: str, invite_id: str) -> None:
     row = rows.fetch(invite_id, InviteNotFound)
     require_may_give(scope, organization, row.role)
     audit(scope, "organization.invite_revoked", organization.public_id, detail={"invite": row.public_id})
+    outgoing.settle(scope, row.id, outgoing.Status.LATE)
     row.delete()
 
 
@@ -298,6 +300,8 @@ def _target(app: KnownApp, wanted: str | None) -> str:
 
 
 def _send(scope: Scope, row: OrganizationInvite) -> None:
+    outgoing.forget(scope, row.id)
+    outgoing.record_asked(scope, row.id, "invite", bytes(row.email_index), asked_at=wall_clock())
     enqueue(
         mail_invite,
         tenant_id=str(scope.tenant_id),

@@ -20,7 +20,8 @@ from stackbe.kernel.crypto import token_digest
 from stackbe.kernel.ids import encode
 from stackbe.kernel.jobs import job
 from stackbe.kernel.transactions import change
-from stackbe.mail.sending import Message, send, write
+from stackbe.mail import outgoing
+from stackbe.mail.sending import Message, write
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
@@ -40,10 +41,13 @@ def mail_invite(tenant_id: str, app_id: str, invite_id: str, sending: int) -> No
         invite = rows.filter(expires_at__gt=wall_clock()).select_related("organization").first()
         message = None if invite is None else _message(scope, app, invite)
     if message is not None:
-        send(message)
+        outgoing.deliver(scope, UUID(invite_id), message)
 
 
-def _message(scope: Scope, app: KnownApp, invite: OrganizationInvite) -> Message:
+def _message(scope: Scope, app: KnownApp, invite: OrganizationInvite) -> Message | None:
+    if outgoing.bounce_of(scope, bytes(invite.email_index)) is not None:
+        outgoing.settle(scope, invite.id, outgoing.Status.SKIPPED)
+        return None
     token = opaque.mint(opaque.INVITE, invite.id, app_id=app.id)
     invite.token_digest = token_digest(token)
     invite.sent_at = wall_clock()

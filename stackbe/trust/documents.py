@@ -22,6 +22,7 @@ ORDER = (
     "quickstart",
     "billing",
     "stripe",
+    "organizations",
     "webhooks",
     "errors",
     "security",

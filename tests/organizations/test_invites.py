@@ -10,7 +10,9 @@ import pytest
 from accounts.models import App, OrganizationInvite, SpentToken
 from accounts.services.organizations_invites import INVITE_LIVES
 from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading
+from stackbe.mail.models import BouncedAddress, OutgoingMail
 from tests.cast import LOCAL_CALLBACK, Api
 from tests.queue import queued, run_jobs, run_periodic
 from tests.signin.people import Browser, token_of
@@ -38,6 +40,22 @@ def test_an_invitation_is_mailed_in_the_apps_name(club, acme):
     assert "#aa3300" in mail["html"].lower()
     assert mail["links"][0].startswith(f"http://localhost:8000/auth/invite?app={acme.app}#token=sbi_")
     assert club.backend.get(f"{club.path}/invites/{made['id']}").json()["sentAt"] is not None
+
+
+def test_what_became_of_the_mail_is_kept_and_a_bounced_address_gets_none(club, acme):
+    club.invite()
+    assert len(club.mailbox(GRACE)) == 1
+    with change(acme.scope):
+        row = OrganizationInvite.objects.within(acme.scope).get()
+        mail = OutgoingMail.objects.within(acme.scope).get(pk=row.id)
+        assert (mail.kind, mail.status) == ("invite", OutgoingMail.Status.SENT)
+        BouncedAddress(**owned_by(acme.scope), address_index=row.email_index, reason="unknown", said="550").save()
+
+    club.backend.post(f"{club.path}/invites/{row.public_id}/resend")
+
+    assert len(club.mailbox(GRACE)) == 1
+    with reading(acme.scope):
+        assert OutgoingMail.objects.within(acme.scope).get(pk=row.id).status == OutgoingMail.Status.SKIPPED
 
 
 def test_names_that_hold_markup_are_text_in_the_mail(club):
