@@ -58,7 +58,18 @@ class Stack:
         web_port, sandbox_port = urlsplit(self.base_url).port, urlsplit(self.sandbox_url).port
         python = sys.executable
         role, command = {
-            "web": ("web", [python, "-m", "gunicorn", "stackbe.wsgi", "--workers=2", f"--bind=127.0.0.1:{web_port}"]),
+            "web": (
+                "web",
+                [
+                    python,
+                    "-m",
+                    "gunicorn",
+                    "--config=stackbe/gunicorn.py",
+                    "stackbe.wsgi",
+                    "--workers=2",
+                    f"--bind=127.0.0.1:{web_port}",
+                ],
+            ),
             "worker": ("worker", [python, "-m", "django", "worker"]),
             "dispatcher": ("worker", [python, "-m", "django", "dispatcher"]),
             "sandbox": (
