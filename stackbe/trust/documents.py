@@ -20,6 +20,7 @@ FOLDER = Path(settings.BASE_DIR) / "docs"
 # In the order in which a newcomer reads them; the decisions stay in the repository.
 ORDER = (
     "quickstart",
+    "sign-in",
     "billing",
     "stripe",
     "organizations",
