@@ -62,7 +62,8 @@ def read(name: str) -> Document:
     contents = _headings(tokens)
     title = contents[0]["title"] if contents else name
     html = MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
-    html = re.sub(r'href="([\w-]+)\.md', r'href="/docs/\1', html.replace("<pre>", SCROLLING).replace("<table>", SCROLLING_TABLE))
+    html = html.replace("<pre>", SCROLLING).replace("<table>", SCROLLING_TABLE)
+    html = re.sub(r'href="([\w-]+)\.md', r'href="/docs/\1', html)
     return Document(name, title, html, contents[1:])
 
 
