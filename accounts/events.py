@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from accounts.models import Customer, Organization, OrganizationInvite, OrganizationMember
+from accounts.models import Customer, Organization, OrganizationMember
+from accounts.organization_models import OrganizationInvite
 from stackbe.kernel.clock import render, wall_clock
 from stackbe.kernel.ids import encode
 

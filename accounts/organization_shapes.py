@@ -8,7 +8,8 @@ from uuid import UUID
 from rest_framework import serializers
 
 from accounts.events import invite_as_event, member_as_event, organization_as_event
-from accounts.models import Organization, OrganizationInvite, OrganizationMember
+from accounts.models import Organization, OrganizationMember
+from accounts.organization_models import OrganizationInvite
 from accounts.serializers import Name
 from accounts.sign_in_shapes import TOKEN_LENGTH, VerifyOutput
 from stackbe.kernel.serializers import (

@@ -12,11 +12,11 @@ from accounts.models import (
     DeveloperLink,
     MagicLink,
     OneTimeCode,
-    OrganizationInvite,
     OrganizationMember,
     RefreshToken,
     User,
 )
+from accounts.organization_models import OrganizationInvite
 from accounts.services.exports import drop_exports
 from stackbe.kernel.clock import render
 from stackbe.kernel.ids import encode

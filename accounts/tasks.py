@@ -10,11 +10,11 @@ from accounts.models import (
     DeveloperLink,
     MagicLink,
     OneTimeCode,
-    OrganizationInvite,
     RefreshToken,
     SigningKey,
     SpentToken,
 )
+from accounts.organization_models import OrganizationInvite
 from accounts.services import organizations_erasure, organizations_mail
 from accounts.services.exports import drop_files
 from accounts.services.tokens import rotate_signing_key

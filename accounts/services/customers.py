@@ -18,11 +18,11 @@ from accounts.models import (
     CustomerSession,
     MagicLink,
     OneTimeCode,
-    OrganizationInvite,
     RefreshToken,
     domain_index,
     email_index,
 )
+from accounts.organization_models import OrganizationInvite
 from accounts.services.organizations_erasure import leave_every_organization
 from stackbe.kernel import ids
 from stackbe.kernel.audit import audit

@@ -11,13 +11,15 @@ from django.db import IntegrityError, transaction
 
 from accounts import seats
 from accounts.events import invite_as_event, member_as_event, organization_as_event
-from accounts.models import Organization, OrganizationInvite, OrganizationMember
+from accounts.models import Organization, OrganizationMember
 from accounts.organization_errors import OrganizationNotFound, SlugTaken
+from accounts.organization_models import OrganizationInvite
 from accounts.services.customers import UNSET, _Unset, find_customer, live_customers
 from accounts.services.organizations_erasure import close
 from accounts.services.organizations_places import (
     ADMIN,
     OWNER,
+    calling_customer,
     enter,
     live_organizations,
     lock_customer,
@@ -77,7 +79,7 @@ def list_organizations(scope: Scope) -> ScopedQuerySet[Organization]:
     rows = live_organizations(scope)
     if scope.credential != Credential.SESSION:
         return rows
-    places = OrganizationMember.objects.within(scope).filter(customer_id=scope.customer_id)
+    places = OrganizationMember.objects.within(scope).filter(customer_id=calling_customer(scope))
     return rows.filter(pk__in=places.values("organization_id"))
 
 
@@ -155,7 +157,7 @@ def slug_from(name: str) -> str:
 
 def _first_owner(scope: Scope, customer_id: str | None) -> Customer | None:
     if scope.credential == Credential.SESSION:
-        own = live_customers(scope).filter(pk=scope.customer_id).first()
+        own = live_customers(scope).filter(pk=calling_customer(scope)).first()
         if customer_id is not None and (own is None or own.public_id != customer_id):
             sentence = "A session's own customer becomes the owner. Leave it out, or use an API key."
             raise ValidationFailed(fields={"customerId": [sentence]})

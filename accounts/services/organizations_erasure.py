@@ -11,7 +11,8 @@ from uuid import UUID
 
 from accounts import seats
 from accounts.lookups import known_app
-from accounts.models import Customer, Organization, OrganizationInvite, OrganizationMember
+from accounts.models import Customer, Organization, OrganizationMember
+from accounts.organization_models import OrganizationInvite
 from accounts.services.organizations_places import (
     ADMIN,
     OWNER,

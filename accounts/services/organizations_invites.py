@@ -17,7 +17,6 @@ from accounts.models import (
     Customer,
     OneTimeCode,
     Organization,
-    OrganizationInvite,
     OrganizationMember,
     SpentToken,
     email_index,
@@ -31,12 +30,14 @@ from accounts.organization_errors import (
     InviteUsed,
     NotTheInvited,
 )
+from accounts.organization_models import OrganizationInvite
 from accounts.services.customers import customer_by_email, get_or_create_customer, index_key, live_customers
 from accounts.services.magic_links import CODE_LIVES, redirect_target, with_token
 from accounts.services.organizations_mail import mail_invite
 from accounts.services.organizations_places import (
     ADMIN,
     MEMBER,
+    calling_customer,
     enter,
     live_organizations,
     lock_customer,
@@ -258,7 +259,7 @@ def _refuse_another(scope: Scope, found: OrganizationInvite, caller: Scope | Non
     if (caller.tenant_id, caller.app_id or scope.app) != (scope.tenant_id, scope.app):
         raise InviteInvalid
     if caller.credential == Credential.SESSION:
-        own = live_customers(scope).filter(pk=caller.customer_id).first()
+        own = live_customers(scope).filter(pk=calling_customer(caller)).first()
         if own is None or bytes(own.email_index) != bytes(found.email_index):
             raise NotTheInvited
 

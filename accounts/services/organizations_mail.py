@@ -13,7 +13,8 @@ from django.conf import settings
 
 from accounts import opaque
 from accounts.lookups import KnownApp, known_app
-from accounts.models import Customer, OrganizationInvite
+from accounts.models import Customer
+from accounts.organization_models import OrganizationInvite
 from stackbe.kernel import ids
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.crypto import token_digest

@@ -16,6 +16,7 @@ from accounts.services.organizations_places import (
     MEMBER,
     OWNER,
     acting_role,
+    calling_customer,
     change_role,
     enter,
     lock_customer,
@@ -118,7 +119,7 @@ def _giver(scope: Scope, organization: Organization, customer_id: str | None) ->
     """Return the owner who hands over."""
     owners = places_of(scope, organization.id).filter(role=OWNER).order_by("id")
     if scope.credential == Credential.SESSION:
-        own = owners.get(customer_id=scope.customer_id)
+        own = owners.get(customer_id=calling_customer(scope))
         if customer_id is not None and customer_id != encode("cust", own.customer_id):
             raise ValidationFailed(fields={"fromCustomerId": ["A session hands over its own ownership."]})
         return own

@@ -17,7 +17,6 @@ from accounts.models import (
     CustomerSession,
     OneTimeCode,
     Organization,
-    OrganizationInvite,
     OrganizationMember,
 )
 from accounts.organization_errors import (
@@ -28,6 +27,7 @@ from accounts.organization_errors import (
     PlaceTooLow,
     SeatsTaken,
 )
+from accounts.organization_models import OrganizationInvite
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, wall_clock
 from stackbe.kernel.ids import encode
@@ -81,8 +81,17 @@ def acting_role(scope: Scope, organization: Organization) -> str:
 
 def role_of(scope: Scope, organization_id: UUID, customer_id: UUID | None) -> str | None:
     """Return a customer's role in an organization, None for who is no member."""
+    if customer_id is None:
+        return None
     rows = OrganizationMember.objects.within(scope).filter(organization_id=organization_id, customer_id=customer_id)
     return rows.values_list("role", flat=True).first()
+
+
+def calling_customer(scope: Scope) -> UUID:
+    """Return whose session calls; only sessions have a customer."""
+    if scope.customer_id is None:
+        raise RuntimeError("a session without a customer")
+    return scope.customer_id
 
 
 def require_may_give(scope: Scope, organization: Organization, role: str) -> None:
