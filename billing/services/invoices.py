@@ -103,11 +103,12 @@ def _customer(scope: Scope, facts: StripeInvoiceFacts) -> Customer:
     links = StripeCustomer.objects.within(scope).filter(account_id=facts.account)
     link = links.filter(stripe_customer_id=facts.stripe_customer_id).first()
     customer_id = facts.customer_id or (link.customer_id if link else None)
-    if customer_id is None and facts.stripe_subscription_id:
-        rows = Subscription.objects.within(scope).filter(stripe_account=facts.account)
-        known = rows.filter(stripe_subscription_id=facts.stripe_subscription_id).first()
-        customer_id = known.customer_id if known else None
     customer = Customer.objects.within(scope).filter(pk=customer_id).first() if customer_id else None
+    if (customer is None or customer.deleted_at is not None) and facts.stripe_subscription_id:
+        # An organization's subscription goes over to another member when its buyer is deleted.
+        rows = Subscription.objects.within(scope).filter(stripe_account=facts.account).select_related("customer")
+        known = rows.filter(stripe_subscription_id=facts.stripe_subscription_id).first()
+        customer = known.customer if known else customer
     if customer is None:
         raise UnknownStripeReference
     return customer

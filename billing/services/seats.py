@@ -19,6 +19,7 @@ from billing.models import DefaultAccess, InvoiceReference, PlanVersion, Price, 
 from billing.queue import defer_follow_seats
 from billing.services.access import refresh_access
 from billing.services.grants import Catalogue
+from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now
 from stackbe.kernel.transactions import require_change
 
@@ -83,9 +84,25 @@ def wanted_quantity(scope: Scope, row: Subscription) -> int | None:
 def members_changed(scope: Scope, organization_id: UUID, customer_ids: Iterable[UUID]) -> None:
     """Work out anew what those may do who came to an organization or left it; have its quantity follow."""
     require_change()
+    _hand_over(scope, organization_id)
     for customer_id in customer_ids:
         refresh_access(scope, customer_id)
     follow(scope, organization_id)
+
+
+def _hand_over(scope: Scope, organization_id: UUID) -> None:
+    """Give what a customer who is being deleted bought for an organization to the owner of the longest standing.
+
+    Otherwise it would end with the buyer, or go on with nobody whom events could tell of.
+    """
+    owners = OrganizationMember.objects.within(scope).filter(organization_id=organization_id, role="owner")
+    heir = owners.order_by("id").first()
+    rows = Subscription.objects.within(scope).locked().filter(organization_id=organization_id)
+    for row in rows.filter(customer__deleted_at__isnull=False).exclude(status=Subscription.Status.CANCELED):
+        if heir is not None:
+            row.customer_id = heir.customer_id
+            row.save(update_fields=["customer"])
+            audit(scope, "subscription.handed_over", row.public_id, subject_id=heir.customer_id)
 
 
 def follow(scope: Scope, organization_id: UUID) -> None:

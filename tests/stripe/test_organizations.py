@@ -294,6 +294,22 @@ def test_it_goes_on_when_the_member_who_bought_it_is_erased(team):
     assert roles == ["owner"]
 
 
+def test_what_an_erased_member_bought_goes_over_to_an_owner_whom_events_tell_of(team):
+    team.join("grace")
+    bought = team.buy(team.plan())
+    grace = team.customer("grace")
+    team.api.delete(f"/customers/{team.ada}")
+    run_jobs()
+
+    shown = team.api.get(f"/subscriptions/{bought['id']}").json()
+    team.api.post(f"/subscriptions/{bought['id']}/cancel", {"immediately": True})
+
+    assert (shown["customerId"], shown["organizationId"]) == (grace, team.id)
+    event = next(e for e in team.api.get("/events").json()["data"] if e["type"] == "subscription.canceled")
+    told = team.api.get(f"/events/{event['id']}").json()["data"]
+    assert told["customer"]["email"] == "grace@example.com"
+
+
 def test_its_last_member_takes_it_along(team):
     bought = team.buy(team.seat_plan())
 
