@@ -1,4 +1,4 @@
-"""The jobs that import and export customers' files. A row of a file is judged as the API judges a customer."""
+"""The jobs that import and export customers' files and copy logos. A row is judged as the API judges a customer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from accounts.lookups import known_app
 from accounts.serializers import CustomerInput
 from accounts.services.exports import EXPORT_CUSTOMERS, run_export
 from accounts.services.imports import IMPORT_CUSTOMERS, run_import
+from accounts.services.logos import COPY_LOGO, copy_logo
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.jobs import job
 
@@ -30,6 +31,14 @@ def export_customers(tenant_id: str, app_id: str, file_id: str) -> None:
     scope = _scope(tenant_id, app_id)
     if scope is not None:
         run_export(scope, UUID(file_id))
+
+
+@job(COPY_LOGO)
+def copy_app_logo(tenant_id: str, app_id: str) -> None:
+    """Copy the logo that an app names now."""
+    scope = _scope(tenant_id, app_id)
+    if scope is not None:
+        copy_logo(scope)
 
 
 def judge(values: dict[str, Any]) -> dict[str, Any]:

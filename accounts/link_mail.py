@@ -15,6 +15,7 @@ from django.conf import settings
 from accounts import opaque
 from accounts.lookups import KnownApp, known_app
 from accounts.models import Customer, DeveloperLink, MagicLink
+from accounts.services.logos import brand_of
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.crypto import Keyring, token_digest
 from stackbe.kernel.ids import encode
@@ -97,15 +98,15 @@ def _customer_message(scope: Scope, app: KnownApp, link: MagicLink) -> Message |
     link.code_digest = opaque.code_digest(current().keys.secret("pepper"), link.id, code)
     link.tries_left = opaque.TRIES
     link.save(update_fields=["token_digest", "code_digest", "tries_left"])
-    name = app.settings.email_from_name or app.name
+    brand = brand_of(app)
     context = {
         "link": _customer_url(app, token),
         "code": code,
         "minutes": _minutes(link.expires_at, link.created_at),
-        "brand": {"name": name, "color": app.settings.brand_color},
+        "brand": brand,
     }
     subject_id = None if customer is None else customer.id
-    return write("magic_link", link.email, context, from_name=name, code=code, subject_id=subject_id)
+    return write("magic_link", link.email, context, from_name=brand["name"], code=code, subject_id=subject_id)
 
 
 def _bounced(scope: Scope, link: MagicLink | DeveloperLink) -> bool:

@@ -19,6 +19,7 @@ from accounts.developer_models import (  # noqa: F401  # Django looks for an app
     TotpFactor,
 )
 from accounts.file_models import CustomerFile  # noqa: F401  # likewise
+from accounts.logo_models import AppLogo  # noqa: F401  # likewise
 from accounts.organization_models import OrganizationInvite  # noqa: F401  # likewise
 from stackbe.kernel import crypto, ids
 from stackbe.kernel.clock import wall_clock

@@ -28,6 +28,7 @@ JOBS = (
     erasure.erase_customer_job,
     file_jobs.import_customers,
     file_jobs.export_customers,
+    file_jobs.copy_app_logo,
     link_mail.mail_developer_link,
     link_mail.mail_magic_link,
     organizations_erasure.erase_organization_job,

@@ -88,6 +88,7 @@ PAGES: list[URLPattern] = [
     *dashboard.PAGES,
     *organization_urls.PAGES,
     path("auth/confirm", customer_pages.confirm, name="customer-confirm"),
+    path("brand/<str:app_id>/<str:digest>", customer_pages.logo, name="app-logo"),
     path("auth/peek", customer_pages.peek, name="customer-peek"),
     path("auth/code", customer_pages.enter_code, name="customer-code"),
     path("login", developers.log_in, name="login"),

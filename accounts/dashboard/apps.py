@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from accounts.dashboard.frame import AppPage, MemberPage, as_the_api_takes_it, identity, put_errors
 from accounts.serializers import AppPatch, AppSettingsInput
 from accounts.services.apps import archive_app, create_app, list_apps, scope_of, update_app
+from accounts.services.logos import trouble_with
 from accounts.services.members import member_scope, memberships_of
 from accounts.services.tenants import open_tenant
 from apikeys.services.keys import issue_publishable_key
@@ -19,7 +20,7 @@ from stackbe.kernel.routes import least_role
 from stackbe.kernel.scope import Role, Scope, platform_scope
 from stackbe.kernel.transactions import change, reading
 
-NULLABLE = ("dev_callback_url", "verification_url", "email_from_name", "brand_color")
+NULLABLE = ("dev_callback_url", "verification_url", "email_from_name", "brand_color", "logo_url")
 
 
 class NewAppForm(forms.Form):
@@ -61,6 +62,12 @@ class SettingsForm(forms.Form):
         required=False,
         help_text="As #rrggbb. Buttons of your sign-in page and mails take it.",
         widget=forms.TextInput(attrs={"placeholder": "#0a6577", "spellcheck": "false"}),
+    )
+    logo_url = forms.CharField(
+        label="Logo",
+        required=False,
+        widget=forms.URLInput,
+        help_text="A PNG, JPEG, GIF or WebP of at most 128 KiB. We copy it, and copy it again whenever you save.",
     )
     email_from_name = forms.CharField(
         label="Sender’s name",
@@ -159,7 +166,8 @@ class Settings(AppPage):
         app = list_apps(self.scope).get(pk=self.scope.app)
         config = app.config
         standing = {field: getattr(config, field) for field in SettingsForm.base_fields if field != "name"}
-        return {"form": SettingsForm(initial={"name": app.name, **standing})}
+        form = SettingsForm(initial={"name": app.name, **standing})
+        return {"form": form, "logo_trouble": trouble_with(self.scope, config.logo_url)}
 
     def post(self, request: HttpRequest, app_id: str) -> HttpResponse:
         """Change what was entered."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from csp.decorators import csp_update
-from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_ratelimit import UNSAFE
 from django_ratelimit.decorators import ratelimit
 
@@ -20,7 +20,9 @@ from accounts.models import App
 from accounts.pages.browser import discreet
 from accounts.pages.forms import CodeForm
 from accounts.services import magic_links
+from accounts.services.logos import brand_of, stored_logo
 from stackbe.kernel import ids
+from stackbe.kernel.transactions import reading
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -106,8 +108,8 @@ def origins(app: KnownApp) -> list[str]:
 
 
 def brand(app: KnownApp) -> dict[str, Any]:
-    """Return the app's name and colour. Its logo stays out: the page loads nothing from elsewhere."""
-    return {"name": app.settings.email_from_name or app.name, "color": app.settings.brand_color}
+    """Return what the page speaks in. Its logo is our own copy: the page loads nothing from elsewhere."""
+    return brand_of(app)
 
 
 def app_named(app_id: str) -> KnownApp | None:
@@ -136,3 +138,21 @@ def see_other(url: str) -> HttpResponse:
 def _dead(request: HttpRequest, app: KnownApp | None, refusal: ApiError) -> HttpResponse:
     context = {"reason": str(refusal), "brand": None if app is None else brand(app)}
     return render(request, "auth/link_dead.html", context, status=GONE)
+
+
+@require_safe
+def logo(request: HttpRequest, app_id: str, digest: str) -> HttpResponse:
+    """Serve our copy of an app's logo. The address names its content, so it may be kept for ever."""
+    app = app_named(app_id)
+    if app is None:
+        raise Http404
+    scope = app.system_scope("logo")
+    with reading(scope):
+        found = stored_logo(scope, digest)
+    if found is None:
+        raise Http404
+    response = HttpResponse(bytes(found.content or b""), content_type=found.content_type)
+    response["Cache-Control"] = "public, max-age=31536000, immutable"
+    response["Content-Disposition"] = "inline"
+    response["Cross-Origin-Resource-Policy"] = "cross-origin"  # web mail shows it from pages of its own
+    return response

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from accounts import app_settings
 from accounts.errors import AppNotFound
 from accounts.models import App
+from accounts.services.logos import queue_copy
 from accounts.services.tokens import current_signing_key
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
@@ -99,6 +100,8 @@ def update_app(
         changed = {key for key in after if before.get(key) != after[key]}
         detail = {key: {"from": before.get(key), "to": after[key]} for key in sorted(changed)}
         audit(scope_of(scope, app), "app.updated", app.public_id, detail=detail)
+    if "logo_url" in (settings or {}):
+        queue_copy(scope_of(scope, app))  # Named anew, it is copied anew: the picture may be another.
     return app
 
 

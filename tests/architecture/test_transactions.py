@@ -46,6 +46,7 @@ NETWORK = {"stripe", "requests", "httpx", "aiohttp", "urllib3"}
 MAY_CALL_OUT = {
     "billing/stripe/gateway.py",
     "webhooks/sending.py",
+    "webhooks/fetching.py",
     "webhooks/dispatch",
     "billing/stripe/sandbox",
     "stackbe/runner",
