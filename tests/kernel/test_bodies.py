@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
@@ -76,7 +77,8 @@ def test_a_running_copy_takes_chunks(live_stack):
         response = connection.getresponse()
         return response.status, json.loads(response.read())
 
-    assert post([b'{"name": "', *[b"x" * 10_000] * 30, b'"}'])[0] == 413
-    status, made = post([b'{"email": "chunks', b'@acme.example"}'])
+    with closing(connection):
+        assert post([b'{"name": "', *[b"x" * 10_000] * 30, b'"}'])[0] == 413
+        status, made = post([b'{"email": "chunks', b'@acme.example"}'])
 
     assert (status, made["email"]) == (201, "chunks@acme.example")
