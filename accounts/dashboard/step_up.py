@@ -45,6 +45,7 @@ ASKED_FOR: Mapping[str, frozenset[str] | None] = {
     "dashboard-member-role": None,
     "dashboard-member-transfer": None,
     "dashboard-members": None,
+    "dashboard-organization-delete": None,
     "dashboard-webhook-action": frozenset({"rotate"}),
     "stripe-disconnect": None,
 }

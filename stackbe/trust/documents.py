@@ -26,6 +26,7 @@ ORDER = (
     "organizations",
     "webhooks",
     "errors",
+    "members",
     "security",
     "sandbox",
     "production",
