@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from accounts.models import OneTimeCode
+from accounts.models import CustomerSession, OneTimeCode
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.transactions import change, reading
 from tests.cast import LOCAL_CALLBACK, Api
@@ -89,3 +89,32 @@ def test_a_one_time_code_lives_sixty_seconds_and_works_once(front, acme):
     with change(acme.scope):
         OneTimeCode.objects.within(acme.scope).update(expires_at=wall_clock())
     assert front.verify(late).json()["code"] == "TOKEN_EXPIRED"
+
+
+def test_another_browser_gets_a_page_that_names_the_account_and_nothing_before_its_button(front, acme):
+    """Security check 3: a link that somebody else asked for never signs a browser in by being opened."""
+    token = front.link()
+    other = Browser("203.0.113.9")
+
+    page = other.get(f"/auth/confirm?app={acme.app}")
+    named = other.post("/auth/peek", {"token": token})
+
+    assert "Location" not in page.headers
+    assert 'data-peek="/auth/peek"' in page.content.decode()
+    assert named.json()["email"] == "a•••@example.com"
+    assert ADA not in named.content.decode()
+    assert set(other.client.cookies) <= {"csrftoken"}
+    with reading(acme.scope):
+        assert not CustomerSession.objects.within(acme.scope).exists()
+
+
+def test_another_site_cannot_press_the_button_for_somebody(front, acme):
+    token = front.link()
+    victim = Browser()
+    victim.get("/login")
+
+    forged = victim.client.post("/auth/confirm", {"token": token}, headers={"Host": "localhost:8000"})
+
+    assert forged.status_code == 403
+    assert "Location" not in forged.headers
+    assert victim.post("/auth/confirm", {"token": token}).status_code == 303
