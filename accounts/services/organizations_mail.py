@@ -15,6 +15,7 @@ from accounts import opaque
 from accounts.lookups import KnownApp, known_app
 from accounts.models import Customer
 from accounts.organization_models import OrganizationInvite
+from accounts.services.logos import brand_of
 from stackbe.kernel import ids
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.crypto import token_digest
@@ -54,17 +55,17 @@ def _message(scope: Scope, app: KnownApp, invite: OrganizationInvite) -> Message
     invite.sent_at = wall_clock()
     invite.save(update_fields=["token_digest", "sent_at"])
     invited = Customer.objects.within(scope).filter(email_index=invite.email_index, deleted_at__isnull=True).first()
-    name = app.settings.email_from_name or app.name
+    brand = brand_of(app)
     context = {
         "link": _url(app, token),
         "organization": invite.organization.name,
         "role": invite.role,
         "inviter": _inviter(scope, invite),
         "days": max(1, round((invite.expires_at - wall_clock()).total_seconds() / 86400)),
-        "brand": {"name": name, "color": app.settings.brand_color},
+        "brand": brand,
     }
     subject_id = None if invited is None else invited.id
-    return write("invite", invite.email, context, from_name=name, subject_id=subject_id)
+    return write("invite", invite.email, context, from_name=brand["name"], subject_id=subject_id)
 
 
 def _inviter(scope: Scope, invite: OrganizationInvite) -> str:
