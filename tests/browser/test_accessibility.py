@@ -21,6 +21,7 @@ OPEN_PAGES = ["/", "/login", "/signup", "/auth/confirm", "/dev/inbox", "/nothing
 APP_PAGES = [
     "",
     "customers",
+    "organizations",
     "subscriptions",
     "usage",
     "plans",
@@ -57,6 +58,8 @@ def test_pages_of_an_empty_and_of_a_busy_app_are_accessible(visitors):
     make_catalogue(ada)
     add_endpoint(ada, "http://127.0.0.1:9009/nobody-listens")
     customer = call(ada.stack.base_url, key, "/customers", {"email": "kim@example.com", "name": "Kim"})["id"]
+    team = call(ada.stack.base_url, key, "/organizations", {"name": "Engines", "customerId": customer})["id"]
+    call(ada.stack.base_url, key, f"/organizations/{team}/invites", {"email": "lin@example.com", "role": "admin"})
     empty = make_app(ada, "Meridian")
     state = ada.context.storage_state()
     ada.go(f"/dashboard/{busy}/webhooks")
@@ -65,6 +68,7 @@ def test_pages_of_an_empty_and_of_a_busy_app_are_accessible(visitors):
     paths = [f"/dashboard/{app}/{page}" for app in (busy, empty) for page in APP_PAGES]
     paths += [f"/dashboard/{busy}/{page}" for page in (f"customers/{customer}", f"webhooks/{hook}", f"events/{event}")]
     paths += [f"/dashboard/{busy}/customers/{customer}/checkout", "/dashboard/new"]
+    paths += [f"/dashboard/{busy}/organizations/{team}", f"/auth/invite?app={busy}"]
 
     found = []
     for name, looks in LOOKS.items():

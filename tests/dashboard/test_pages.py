@@ -13,6 +13,7 @@ from tests.dashboard.conftest import seated
 PAGES = [
     "",
     "customers",
+    "organizations",
     "subscriptions",
     "usage",
     "plans",
@@ -68,6 +69,7 @@ def test_a_viewer_may_look(desk_of, page):
 
 FORMS = [
     ("customers", {"email": "kim@example.com"}),
+    ("organizations", {"name": "Engines"}),
     ("keys", {"name": "mine", "reach": "all"}),
     ("webhooks", {"url": "http://127.0.0.1:9009/hook", "reach": "all"}),
     ("usage", {"name": "api_calls", "aggregation": "sum", "resets": "month"}),
