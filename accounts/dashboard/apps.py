@@ -20,6 +20,7 @@ from stackbe.kernel.routes import least_role
 from stackbe.kernel.scope import Role, Scope, platform_scope
 from stackbe.kernel.transactions import change, reading
 
+YEAR_MINUTES = 366 * 24 * 60
 NULLABLE = ("dev_callback_url", "verification_url", "email_from_name", "brand_color", "logo_url")
 
 
@@ -93,6 +94,20 @@ class SettingsForm(forms.Form):
     )
     magic_link_expiry_minutes = forms.IntegerField(label="Sign-in links live (minutes)", min_value=5, max_value=15)
     access_token_ttl_minutes = forms.IntegerField(label="Session tokens live (minutes)", min_value=1, max_value=15)
+    session_ttl_minutes = forms.IntegerField(
+        label="Sessions live (minutes)",
+        required=False,
+        min_value=5,
+        max_value=YEAR_MINUTES,
+        help_text="Then one signs in again, however active. 43200 is 30 days.",
+    )
+    session_idle_minutes = forms.IntegerField(
+        label="Idle sessions live (minutes)",
+        required=False,
+        min_value=30,
+        max_value=YEAR_MINUTES,
+        help_text="How long a session lasts that nobody uses. 20160 is 14 days.",
+    )
     grace_period_days = forms.IntegerField(
         label="Grace period (days)",
         min_value=0,
@@ -177,6 +192,7 @@ class Settings(AppPage):
             entered = dict(form.cleaned_data)
             name = as_the_api_takes_it(AppPatch, {"name": entered.pop("name")})["name"]
             entered |= {field: entered[field] or None for field in NULLABLE if field in entered}
+            entered = {field: value for field, value in entered.items() if value is not None or field in NULLABLE}
             asked = as_the_api_takes_it(AppSettingsInput, entered)
             self.perform(lambda scope: update_app(scope, app_id, name=name, settings=asked))
             return self.done("Saved.", "dashboard-settings")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from accounts.models import Membership
+from accounts.models import App, Membership
 from apikeys.models import ApiKey
 from billing.models import Plan
 from stackbe.kernel.transactions import change, reading
@@ -333,3 +333,20 @@ def test_who_has_two_accounts_changes_between_them(desk, globex):
 
     assert "Your other accounts" in menu
     assert globex.app in there.request["PATH_INFO"]
+
+
+def test_the_limits_of_sessions_are_set_and_what_is_left_empty_stays(desk):
+    def config():
+        with reading(desk.company.scope):
+            return App.objects.within(desk.company.scope).get(pk=desk.company.app_id).config
+
+    fields = {"name": "Acme", "magic_link_expiry_minutes": 15, "access_token_ttl_minutes": 15, "grace_period_days": 7}
+
+    desk.post("settings", **fields, session_ttl_minutes=600, session_idle_minutes=60)
+    assert (config().session_ttl_minutes, config().session_idle_minutes) == (600, 60)
+    desk.post("settings", **fields)
+    assert (config().session_ttl_minutes, config().session_idle_minutes) == (600, 60)
+    refused = desk.post("settings", **fields, session_idle_minutes=29)
+
+    assert refused.status_code == 400
+    assert config().session_idle_minutes == 60
