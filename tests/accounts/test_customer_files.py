@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -354,3 +355,15 @@ def test_the_page_of_a_file_that_moves_asks_again_and_one_that_is_done_does_not(
 def test_junk_is_refused_in_words(junk):
     with pytest.raises(ValidationFailed):
         rows_of(junk)
+
+
+def test_the_pages_load_nothing_from_elsewhere_and_are_usable_without_scripts(acme, desk):
+    upload(desk, SMALL)
+
+    for path in ("customers/files", f"customers/files/{newest(acme).public_id}"):
+        html = desk.get(path).content.decode()
+        assert html.count("<h1") == 1
+        assert "style=" not in html
+        assert not re.search(r"\son[a-z]+=", html)
+        assert re.findall(r'(?:src|href|action)="https?://', html) == []
+    assert "Look again" in html
