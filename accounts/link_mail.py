@@ -39,6 +39,8 @@ def mail_developer_link(link_id: str) -> None:
     with change(scope):
         rows = DeveloperLink.unscoped.select_for_update().filter(pk=UUID(link_id), expires_at__gt=wall_clock())
         link = rows.first()
+        if link is None:
+            outgoing.settle(scope, UUID(link_id), outgoing.Status.LATE)
         message = None if link is None else _developer_message(scope, link)
     if message is not None:
         outgoing.deliver(scope, UUID(link_id), message)

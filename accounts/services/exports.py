@@ -15,6 +15,7 @@ from accounts.events import customer_as_event
 from accounts.file_errors import FileGone, FileNotFound
 from accounts.file_models import CustomerFile
 from accounts.services.customers import live_customers
+from accounts.services.imports import AFTER_ALL_ELSE
 from accounts.services.imports_rows import safe_cell
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
@@ -45,7 +46,7 @@ def begin_export(scope: Scope) -> CustomerFile:
     file.save(force_insert=True)
     audit(scope, "customers.export_begun", file.public_id, detail={"rows": total})
     ids = {"tenant_id": str(scope.tenant_id), "app_id": str(scope.app), "file_id": str(file.id)}
-    app.configure_task(EXPORT_CUSTOMERS).defer(**ids)
+    app.configure_task(EXPORT_CUSTOMERS, priority=AFTER_ALL_ELSE).defer(**ids)
     return file
 
 

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 IMPORT_CUSTOMERS = "accounts.import_customers"
+# procrastinate takes the job of the highest priority first; all others have 0.
+AFTER_ALL_ELSE = -10
 BATCH = 50
+BATCHES_A_TURN = 20
 MOST_FAULTS = 500
 Status = CustomerFile.Status
 # Cleaned values of a row, or the fields that are wrong with what is wrong with them.
@@ -55,7 +58,7 @@ def begin_import(scope: Scope, raw: bytes, *, is_trial: bool, updates_existing: 
     )
     file.save(force_insert=True)
     audit(scope, "customers.import_begun", file.public_id, detail={"rows": file.total_rows, "trial": is_trial})
-    _queue(scope, file)
+    _queue(scope, file.id)
     return file
 
 
@@ -70,20 +73,26 @@ def take_tried_file(scope: Scope, file_id: str) -> CustomerFile:
     file.done_rows = file.created_rows = file.updated_rows = file.unchanged_rows = file.refused_rows = 0
     file.save()
     audit(scope, "customers.import_begun", file.public_id, detail={"rows": file.total_rows, "trial": False})
-    _queue(scope, file)
+    _queue(scope, file.id)
     return file
 
 
 def run_import(scope: Scope, file_id: UUID, judge: Judge) -> None:
-    """Work a file off from where it stands, a change for each batch. Does nothing for one that is done."""
+    """Work a file off from where it stands, a change for each batch. Does nothing for one that is done.
+
+    After a turn of a thousand rows it goes to the end of the queue, behind whoever waits for a sign-in mail.
+    """
     with reading(scope):
         file = CustomerFile.objects.within(scope).filter(pk=file_id).exclude(status=Status.DONE).first()
         text = None if file is None else file.content
     if text is None:
         return
     rows = rows_of(text)
-    while _take_batch(scope, file_id, rows, judge):
-        pass
+    for _ in range(BATCHES_A_TURN):
+        if not _take_batch(scope, file_id, rows, judge):
+            return
+    with change(scope):
+        _queue(scope, file_id)
 
 
 def _take_batch(scope: Scope, file_id: UUID, rows: list[Row], judge: Judge) -> bool:
@@ -150,6 +159,6 @@ def _update(scope: Scope, file: CustomerFile, known: Customer, values: dict[str,
     return "updated_rows"
 
 
-def _queue(scope: Scope, file: CustomerFile) -> None:
-    ids = {"tenant_id": str(scope.tenant_id), "app_id": str(scope.app), "file_id": str(file.id)}
-    app.configure_task(IMPORT_CUSTOMERS).defer(**ids)
+def _queue(scope: Scope, file_id: UUID) -> None:
+    ids = {"tenant_id": str(scope.tenant_id), "app_id": str(scope.app), "file_id": str(file_id)}
+    app.configure_task(IMPORT_CUSTOMERS, priority=AFTER_ALL_ELSE).defer(**ids)

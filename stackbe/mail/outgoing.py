@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Count, Min
 
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.scope import PLATFORM, Scope, platform_scope, system_scope
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from stackbe.kernel.tenancy import ScopedQuerySet
 
 LONG = timedelta(seconds=30)
+# What has waited for a day is waited for no more: its link is long dead.
+DAY = timedelta(days=1)
 Status = OutgoingMail.Status
 
 
@@ -126,9 +129,13 @@ def latest_to(scope: Scope, address_index: bytes) -> ScopedQuerySet[OutgoingMail
 
 def waiting(scope: Scope) -> Waiting | None:
     """Return the app's mail that has waited for longer than anybody likes to wait, None where there is none."""
-    rows = list(_rows(scope).filter(status=Status.WAITING, asked_at__lt=wall_clock() - LONG).order_by("asked_at"))
-    said = next((mail.said for mail in reversed(rows) if mail.said), "")
-    return Waiting(len(rows), rows[0].asked_at, said) if rows else None
+    moment = wall_clock()
+    rows = _rows(scope).filter(status=Status.WAITING, asked_at__lt=moment - LONG, asked_at__gt=moment - DAY)
+    found = rows.aggregate(number=Count("pk"), since=Min("asked_at"))
+    if not found["number"]:
+        return None
+    said = rows.exclude(said="").order_by("-asked_at").values_list("said", flat=True).first()
+    return Waiting(found["number"], found["since"], said or "")
 
 
 def record_bounce(provider_id: str, reason: str, said: str) -> bool:

@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
+from procrastinate.contrib.django import app
 
 from accounts.file_models import CustomerFile
 from accounts.models import Customer
@@ -23,6 +24,7 @@ from accounts.tasks import drop_customer_files
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.transactions import change, reading
+from tests.cast import Api
 from tests.dashboard.conftest import seated
 from tests.queue import queued, run_jobs, run_periodic
 
@@ -367,3 +369,26 @@ def test_the_pages_load_nothing_from_elsewhere_and_are_usable_without_scripts(ac
         assert not re.search(r"\son[a-z]+=", html)
         assert re.findall(r'(?:src|href|action)="https?://', html) == []
     assert "Look again" in html
+
+
+def test_a_long_file_lets_a_sign_in_mail_go_first(acme, desk, monkeypatch):
+    monkeypatch.setattr(imports, "BATCHES_A_TURN", 1)
+    upload(desk, "email\n" + "".join(f"u{n}@example.com\n" for n in range(120)))
+    Api(acme.key).post(f"/apps/{acme.app}/auth/magic-link", {"email": "ada@example.com"})
+
+    done = run_jobs()
+
+    mine = [name for name in done if name in {"accounts.import_customers", "accounts.mail_magic_link"}]
+    assert mine == ["accounts.mail_magic_link", *["accounts.import_customers"] * 3]
+    assert newest(acme).done_rows == 120
+
+
+def test_a_turn_ends_before_the_file_does(acme, desk, monkeypatch):
+    monkeypatch.setattr(imports, "BATCHES_A_TURN", 1)
+    upload(desk, "email\n" + "".join(f"u{n}@example.com\n" for n in range(120)))
+    ((_, arguments),) = queued()
+
+    app.tasks["accounts.import_customers"](**arguments)
+
+    assert (newest(acme).done_rows, newest(acme).status) == (imports.BATCH, "running")
+    assert [name for name, _ in queued()] == ["accounts.import_customers"] * 2

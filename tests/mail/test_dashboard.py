@@ -73,6 +73,21 @@ def test_the_notice_goes_when_the_mail_has_gone_out(acme, smtp):
     assert "Mail is waiting" not in page(acme)
 
 
+def test_what_has_waited_for_a_day_is_waited_for_no_more(acme):
+    ask(acme)
+    wait(acme, 24 * 3600 + 1)
+
+    assert "Mail is waiting" not in page(acme)
+
+
+def test_many_mails_that_wait_are_counted(acme):
+    for _ in range(3):
+        ask(acme)
+    wait(acme, 60)
+
+    assert "3 sign-in mails have waited" in page(acme)
+
+
 def test_another_companys_waiting_mail_is_nobodys_business(acme, globex):
     ask(globex)
     wait(globex, 60)
