@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from stackbe.kernel.serializers import passes_luhn
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -12,8 +14,7 @@ KEPT_CHARACTERS = 1024
 # Read a little further than is kept, so that a number on the edge is seen whole.
 _LOOK_AHEAD = 512
 _SHORTEST_CARD, _LONGEST_CARD = 13, 19
-_HIGHEST_DIGIT = 9
-_DIGITS = re.compile(r"\d(?:[ .\-\u2010-\u2015\u00a0]?\d){12,}")
+_DIGITS = re.compile(r"\d(?:[\s_.\-\u2010-\u2015]{0,2}\d){12,}")
 _SECRETS = re.compile(
     r"\bsbk_(?:live|test|pub)_[A-Za-z0-9]+"
     r"|\bwhsec_[A-Za-z0-9+/=_-]+"
@@ -40,15 +41,6 @@ def mask_answer(answer: bytes, known_secrets: Iterable[str] = ()) -> str:
     return _DIGITS.sub(_mask_cards, text)[:KEPT_CHARACTERS]
 
 
-def is_luhn_valid(digits: str) -> bool:
-    """Say whether the digits pass the check that every card number passes (ISO/IEC 7812-1)."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + place % 2)
-        total += value - _HIGHEST_DIGIT if value > _HIGHEST_DIGIT else value
-    return total % 10 == 0
-
-
 def _mask_cards(match: re.Match[str]) -> str:
     """Mask every stretch of 13 to 19 digits in the run that could be a card number."""
     run = match.group()
@@ -57,6 +49,6 @@ def _mask_cards(match: re.Match[str]) -> str:
     hidden: set[int] = set()
     for length in range(_SHORTEST_CARD, _LONGEST_CARD + 1):
         for start in range(len(digits) - length + 1):
-            if is_luhn_valid(digits[start : start + length]):
+            if passes_luhn(digits[start : start + length]):
                 hidden.update(places[start : start + length])
     return "".join("*" if place in hidden else character for place, character in enumerate(run))

@@ -49,9 +49,9 @@ FORMS_PER_MINUTE = "60/m"
 NAVIGATION = (
     ("overview", "Overview", "overview", "dashboard-overview"),
     ("customers", "Customers", "customers", "dashboard-customers"),
+    ("organizations", "Organizations", "organizations", "dashboard-organizations"),
     ("subscriptions", "Subscriptions", "subscriptions", "dashboard-subscriptions"),
     ("usage", "Usage", "usage", "dashboard-usage"),
-    ("organizations", "Organizations", "organizations", "dashboard-organizations"),
     None,
     ("plans", "Plans", "plans", "dashboard-plans"),
     ("stripe", "Stripe", "stripe", "dashboard-stripe"),

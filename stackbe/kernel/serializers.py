@@ -30,7 +30,7 @@ METADATA_BYTES = 16 * 1024
 METADATA_DEPTH = 8
 EMAIL_LENGTH = 254
 BIGGEST = 2**53 - 1  # what every JSON client can hold exactly
-DIGIT_RUN = re.compile(r"(?<![A-Za-z0-9])\d(?:[ \-.]?\d){12,}(?![A-Za-z0-9])")
+DIGIT_RUN = re.compile(r"(?<![A-Za-z0-9])\d(?:[\s_.\-\u2010-\u2015]{0,2}\d){12,}(?![A-Za-z0-9])")
 CARD_LENGTHS = range(13, 20)
 _NINE = 9
 CARD_SENTENCE = "This looks like a card number. Card data must never be sent to this API."
@@ -52,7 +52,7 @@ def passes_luhn(digits: str) -> bool:
 
 
 def holds_card_number(text: str) -> bool:
-    """Say whether a text has a Luhn-valid run of 13 to 19 digits, spaced or not.
+    """Say whether a text has a Luhn-valid run of 13 to 19 digits, up to two separators between any of them.
 
     A run of more digits than any card has is no card; neither is one repeated digit.
     """

@@ -232,7 +232,8 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize(("method", "tail", "body", "scope"), ROUTES)
+# Numbered, because two test processes would name the ids in the paths differently.
+@pytest.mark.parametrize(("method", "tail", "body", "scope"), ROUTES, ids=range(len(ROUTES)))
 def test_every_route_is_closed_to_strangers_rivals_and_keys_without_the_scope(
     acme, globex, club, method, tail, body, scope
 ):
