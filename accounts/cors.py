@@ -16,6 +16,7 @@ from uuid import UUID
 from corsheaders.middleware import CorsMiddleware
 from django.db import DatabaseError
 from django.http import HttpResponse
+from django.utils.cache import patch_vary_headers
 
 from accounts.app_settings import origin_of
 from accounts.lookups import known_app, origin_registered
@@ -39,6 +40,16 @@ class AppCors(CorsMiddleware):
     def is_enabled(self, request: HttpRequest) -> bool:
         """Say whether the path is the API's; pages are never read from elsewhere."""
         return request.path_info.startswith("/v1/")
+
+    def add_response_headers(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Say whether a page may read the answer; a server sends no Origin and is told alone that pages would be.
+
+        The package would take all of a request's headers apart to find none.
+        """
+        if "HTTP_ORIGIN" in request.META or not self.is_enabled(request):
+            return super().add_response_headers(request, response)
+        patch_vary_headers(response, ("origin",))
+        return response
 
     def check_preflight(self, request: HttpRequest) -> HttpResponseBase | None:
         """Answer a preflight, or None for any other request."""

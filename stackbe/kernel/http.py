@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -34,8 +35,14 @@ def client_address(request: HttpRequest) -> str:
         forwarded = [p.strip() for p in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
         if len(forwarded) >= hops:
             peer = forwarded[-hops]
+    return _canonical_address(peer)
+
+
+@lru_cache(maxsize=4096)
+def _canonical_address(text: str) -> str:
+    """Return the one spelling of an address; a caller's next request has the same."""
     try:
-        parsed = ipaddress.ip_address(peer)
+        parsed = ipaddress.ip_address(text)
     except ValueError:
         return "0.0.0.0"  # noqa: S104  # not a bind address: the unknown caller over a unix socket
     # A dual-stack socket spells an IPv4 caller as ::ffff:192.0.2.1.

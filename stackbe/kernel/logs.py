@@ -7,6 +7,8 @@ import logging
 import re
 from typing import Any
 
+import orjson
+
 from stackbe.kernel import http
 from stackbe.kernel.clock import render, wall_clock
 
@@ -14,13 +16,15 @@ SECRETS = re.compile(
     r"sbk_(?:live|test)_[A-Za-z0-9]+|sbk_pub_[A-Za-z0-9]+|whsec_[A-Za-z0-9+/=]+"
     r"|[sr]k_(?:live|test)_[A-Za-z0-9]+|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
     r"|(?:sbm|sbr|sbc|sbl)_[A-Za-z0-9_.-]{16,}|Bearer\s+[^\s\"']+"
-    r"|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}"
 )
+ADDRESSES = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}")
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def masked(text: str) -> str:
     """Return the text with credentials, tokens and e-mail addresses taken out."""
+    if "@" in text:  # the search for addresses tries every character of a line, and few lines have one
+        text = ADDRESSES.sub("[masked]", text)
     return SECRETS.sub("[masked]", text)
 
 
@@ -40,4 +44,12 @@ class JsonFormatter(logging.Formatter):
         line |= {k: v for k, v in vars(record).items() if k not in STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return masked(json.dumps(line, default=str, ensure_ascii=False))
+        return masked(_as_json(line))
+
+
+def _as_json(line: dict[str, Any]) -> str:
+    """Return a line's text, whatever is in it: orjson is quick, json takes huge numbers and lone surrogates too."""
+    try:
+        return orjson.dumps(line, default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(line, default=str, ensure_ascii=False)

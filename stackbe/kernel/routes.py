@@ -89,6 +89,11 @@ class Route:
     name: str
     methods: dict[str, Access] = field(default_factory=dict)
 
+    @property
+    def is_hot(self) -> bool:
+        """True where an app may ask on its every request."""
+        return any(access.limit == Limit.HOT for access in self.methods.values())
+
     def as_path(self) -> URLPattern:
         """Return the URL pattern, its view told what it takes."""
         view = self.view.as_view(access=self.methods, route_name=self.name)

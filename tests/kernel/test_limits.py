@@ -122,6 +122,28 @@ def test_a_clock_that_steps_back_frees_nothing(db, at):
     assert not limits.take("b", 1).ok
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_answer_is_that_of_counting_the_last_21_sub_windows_by_hand(db, at, seed):
+    dice, moment = random.Random(seed), 0.0
+    newest, counted = 0, {}
+    for _ in range(400):
+        moment = max(0.0, moment + dice.choice([0, 0.1, 1, 4, 30, 80, -2]))
+        cost, allowed = dice.choice([0, 1, 1, 2]), dice.choice([5, 8])
+        at(moment)
+
+        answer = limits.take("b", allowed, cost=cost)
+
+        here = max(newest, int(START + moment) // 3)
+        seen = {place: n for place, n in counted.items() if place >= here - 20}
+        ok = sum(seen.values()) + max(cost, 1) <= allowed
+        if ok and cost:
+            seen[here] = seen.get(here, 0) + cost
+            newest, counted = here, seen
+        left = max(0, allowed - sum(seen.values()))
+        reset_at = (min(seen, default=here) + 21) * 3
+        assert (answer.ok, answer.remaining, answer.reset_at) == (ok, left, reset_at)
+
+
 def test_the_headers_say_what_is_left_and_when(db, at):
     headers = limits.take("b", 10).headers()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from usage.hot import Checked
 
 SCOPE = "entitlements:read"
+# A query string that says one customer's id and nothing else needs no parser.
+ONE_CUSTOMER = re.compile(r"customerId=([a-z0-9_]{1,64})")
 
 
 class CheckQuery(Query):
@@ -36,10 +39,10 @@ class CheckFeature(HotView):
 
     def quick(self, request: HttpRequest, feature: str = "", **kwargs: Any) -> HttpResponse | None:
         """Answer from one call."""
-        asked = list(request.GET.lists())
-        if len(asked) != 1 or asked[0][0] != "customerId" or len(asked[0][1]) != 1 or not hot.plain_name(feature):
+        asked = ONE_CUSTOMER.fullmatch(request.META.get("QUERY_STRING", ""))
+        if asked is None or not hot.plain_name(feature):
             return None
-        checked = ask(request, asked[0][1][0])
+        checked = ask(request, asked[1])
         if checked is None:
             return None
         refused = gate(checked.scopes, SCOPE, checked.allowance)
