@@ -111,9 +111,11 @@ def test_ratelimit_stops_a_caller_who_tries_links_on_the_page(db, settings):
     def status() -> int:
         return Client(headers={"host": "localhost:8000"}).post("/auth/confirm", {"token": "guess"}).status_code
 
-    for _ in range(60):
-        assert status() < 429
-    assert status() == 429
+    # Twice the limit and one more: a minute of the limiter's may end between two of them.
+    answers = [status() for _ in range(121)]
+    assert set(answers[:60]) == {answers[0]}
+    assert answers[0] < 429
+    assert 429 in answers
     settings.RATELIMIT_ENABLE = False
     assert status() < 429
 

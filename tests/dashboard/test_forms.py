@@ -294,10 +294,11 @@ def test_a_first_app_founds_its_account_and_brings_a_publishable_key(db):
 
 
 def test_forms_are_limited(desk):
-    statuses = [desk.client.post(desk.url("keys"), {"name": ""}).status_code for _ in range(61)]
+    # Twice as many and one more: a minute of the limiter's may end between two of them.
+    statuses = [desk.client.post(desk.url("keys"), {"name": ""}).status_code for _ in range(121)]
 
     assert statuses[0] == 400
-    assert statuses[-1] == 429
+    assert 429 in statuses
 
 
 def test_metrics_are_listed_once_defined(desk):
