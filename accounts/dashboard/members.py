@@ -49,13 +49,10 @@ SAYS = {
 class RoleForm(forms.Form):
     """A role to give; nobody is offered one above their own."""
 
-    role = forms.ChoiceField(label="Role")
-
     def __init__(self, *args: Any, most: Role, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["role"]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101  # what was declared above
-        field.choices = [(role.value, says) for role, says in SAYS.items() if role.rank <= most.rank]
+        choices = [(role.value, says) for role, says in SAYS.items() if role.rank <= most.rank]
+        self.fields["role"] = forms.ChoiceField(label="Role", choices=choices)
 
 
 class InviteForm(RoleForm):
@@ -64,7 +61,6 @@ class InviteForm(RoleForm):
     email = forms.EmailField(
         label="E-mail", max_length=EMAIL_LENGTH, widget=forms.EmailInput(attrs={"autocomplete": "off"})
     )
-    field_order = ("email", "role")
 
 
 class Members(AppPage):

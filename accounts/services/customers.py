@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -27,9 +26,8 @@ from accounts.services.organizations_erasure import leave_every_organization
 from stackbe.kernel import ids
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, wall_clock
-from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.jobs import enqueue
-from stackbe.kernel.serializers import METADATA_BYTES, normalised_email
+from stackbe.kernel.serializers import merge_metadata, normalised_email
 from stackbe.kernel.subjects import export_subject
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import current, require_change
@@ -100,7 +98,7 @@ def create_customer(
         billing_email=billing_email,
         name=name,
         external_id=external_id,
-        metadata=_kept({}, metadata or {}),
+        metadata=merge_metadata({}, metadata or {}),
         created_at=moment,
         updated_at=moment,
     )
@@ -194,7 +192,7 @@ def update_customer(
             setattr(customer, field, value)
             written.append(field)
     if not isinstance(metadata, _Unset):
-        kept = _kept(customer.metadata or {}, metadata)
+        kept = merge_metadata(customer.metadata or {}, metadata)
         if kept != customer.metadata:
             customer.metadata = kept
             written.append("metadata")
@@ -287,14 +285,6 @@ def _write(customer: Customer, fields: list[str] | None) -> None:
         if "one_customer_per_external_id" in str(refused):
             raise ExternalIdTaken(fields={"externalId": [ExternalIdTaken.message]}) from None
         raise
-
-
-def _kept(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    merged = {**stored, **given}
-    kept = {key: value for key, value in merged.items() if value is not None}
-    if len(json.dumps(kept, ensure_ascii=False).encode()) > METADATA_BYTES:
-        raise ValidationFailed(fields={"metadata": ["Must be at most 16 KiB once merged."]})
-    return kept
 
 
 def _matches(scope: Scope, q: str) -> Q:

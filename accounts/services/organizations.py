@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,7 @@ from stackbe.kernel.clock import now, wall_clock
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.ids import new_id
 from stackbe.kernel.scope import Credential, Scope
-from stackbe.kernel.serializers import METADATA_BYTES
+from stackbe.kernel.serializers import merge_metadata
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import require_change
 from webhooks.outbox import emit
@@ -63,7 +62,9 @@ def create_organization(
     require_change()
     require_enabled(scope)
     owner = _first_owner(scope, customer_id)
-    organization = Organization(**owned_by(scope), name=name, metadata=_kept({}, metadata or {}), created_at=now(scope))
+    organization = Organization(
+        **owned_by(scope), name=name, metadata=merge_metadata({}, metadata or {}), created_at=now(scope)
+    )
     _insert(organization, slug, name)
     emit(scope, "organization.created", {"organization": organization_as_event(organization)})
     audit(scope, "organization.created", organization.public_id)
@@ -107,7 +108,7 @@ def update_organization(
         organization.slug = slug
         written.append("slug")
     if not isinstance(metadata, _Unset):
-        kept = _kept(organization.metadata or {}, metadata)
+        kept = merge_metadata(organization.metadata or {}, metadata)
         if kept != organization.metadata:
             organization.metadata = kept
             written.append("metadata")
@@ -194,10 +195,3 @@ def _saved(organization: Organization, fields: list[str] | None) -> bool:
             return False
         raise
     return True
-
-
-def _kept(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in {**stored, **given}.items() if value is not None}
-    if len(json.dumps(kept, ensure_ascii=False).encode()) > METADATA_BYTES:
-        raise ValidationFailed(fields={"metadata": ["Must be at most 16 KiB once merged."]})
-    return kept
