@@ -10,22 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db import connection
 
 from accounts import opaque
-from accounts.errors import RedirectNotAllowed, TokenAlreadyUsed, TokenExpired, TokenInvalid, UnknownCustomer
+from accounts.errors import TokenAlreadyUsed, TokenExpired, TokenInvalid, UnknownCustomer
 from accounts.link_mail import mail_magic_link
 from accounts.models import Customer, MagicLink, OneTimeCode, Organization, SpentToken, email_index
 from accounts.services.customers import customer_by_email, get_or_create_customer, index_key, live_customers
+from accounts.services.entry import CODE_LIVES, lead_on, redirect_target
 from accounts.services.sessions import Opened, start_session
 from stackbe.kernel import limits
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.crypto import equal, token_digest
 from stackbe.kernel.errors import NotFound
-from stackbe.kernel.ids import new_id
 from stackbe.kernel.jobs import enqueue
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, current, reading, require_change
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 MOST_LIVE_LINKS = 3
-CODE_LIVES = timedelta(seconds=60)
 PER_ADDRESS_AN_HOUR = 20
 PER_CALLER_AN_HOUR = 60
 PER_APP_AN_HOUR = 5000
@@ -51,29 +49,6 @@ class Spent:
     email: str
     redirect_url: str
     organization_id: UUID | None
-
-
-def redirect_target(app: KnownApp, wanted: str | None, *, use_dev: bool = False) -> str:
-    """Return where a customer goes after signing in: only ever to what the app has registered.
-
-    URLs are compared whole. Without one the first registered is taken; an app that hosts the
-    confirmation page itself needs none. Raises `RedirectNotAllowed`, which names URL and setting.
-    """
-    known = app.settings
-    if use_dev:
-        if known.dev_callback_url is None:
-            raise RedirectNotAllowed("useDev needs a URL in settings.devCallbackUrl, and none is registered.")
-        wanted = wanted or known.dev_callback_url
-    if wanted is None:
-        if known.callback_urls:
-            return known.callback_urls[0]
-        if known.verification_url:
-            return ""
-        raise RedirectNotAllowed("No callback URL is registered. Add one to settings.callbackUrls of the app.")
-    if wanted not in known.callback_urls and wanted != known.dev_callback_url:
-        sentence = f"{wanted} is not registered. Add exactly this URL to settings.callbackUrls of the app."
-        raise RedirectNotAllowed(sentence)
-    return wanted
 
 
 def mail_allowed(scope: Scope, email: str, caller: str | None) -> bool:
@@ -193,11 +168,6 @@ def why_not(scope: Scope, token: str) -> Refusal:
     return TokenAlreadyUsed() if SpentToken.unscoped.filter(pk=parts.row_id).exists() else TokenInvalid()
 
 
-def with_token(url: str, token: str) -> str:
-    """Return a callback with `token` added to its query."""
-    return f"{url}{'&' if '?' in url else '?'}{urlencode({'token': token})}"
-
-
 def _redeem(
     scope: Scope, app: KnownApp, token: str | None, email: str | None, code: str | None
 ) -> tuple[Customer, Spent] | None:
@@ -266,22 +236,8 @@ def _spend_one_time_code(scope: Scope, app: KnownApp, token: str) -> tuple[Custo
 
 
 def _callback(scope: Scope, app: KnownApp, spent: Spent) -> str:
-    """Make the one-time code of a spent link, and return the callback that carries it."""
-    target = redirect_target(app, spent.redirect_url or None)
-    if not target:
-        raise RedirectNotAllowed("No callback URL is registered. Add one to settings.callbackUrls of the app.")
     customer = _settle_customer(scope, app, spent.email)
-    text = opaque.mint(opaque.ONE_TIME_CODE, code_id := new_id())
-    OneTimeCode(
-        **owned_by(scope),
-        id=code_id,
-        customer_id=customer.id,
-        digest=token_digest(text),
-        redirect_url=target,
-        organization_id=spent.organization_id,
-        expires_at=wall_clock() + CODE_LIVES,
-    ).save(force_insert=True)
-    return with_token(target, text)
+    return lead_on(scope, app, customer, redirect_url=spent.redirect_url or None, organization_id=spent.organization_id)
 
 
 def _settle_customer(scope: Scope, app: KnownApp, email: str) -> Customer:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from accounts import opaque
 from accounts.models import (
     Customer,
-    OneTimeCode,
     Organization,
     OrganizationMember,
     SpentToken,
@@ -32,7 +31,7 @@ from accounts.organization_errors import (
 )
 from accounts.organization_models import OrganizationInvite
 from accounts.services.customers import customer_by_email, get_or_create_customer, index_key, live_customers
-from accounts.services.magic_links import CODE_LIVES, redirect_target, with_token
+from accounts.services.entry import lead_on, redirect_target
 from accounts.services.organizations_mail import mail_invite
 from accounts.services.organizations_places import (
     ADMIN,
@@ -52,7 +51,6 @@ from accounts.services.sessions import Opened, start_session
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.crypto import token_digest
-from stackbe.kernel.ids import new_id
 from stackbe.kernel.jobs import enqueue
 from stackbe.kernel.scope import Credential
 from stackbe.kernel.tenancy import owned_by
@@ -222,8 +220,10 @@ def accept_in_browser(app: KnownApp, token: str) -> tuple[str, Joined]:
     try:
         with change(scope):
             joined = _join(scope, token, None)
-            target = joined.redirect_url and redirect_target(app, joined.redirect_url)
-            return (_with_code(scope, joined, target) if target else ""), joined
+            if not joined.redirect_url:
+                return "", joined
+            way = {"redirect_url": joined.redirect_url, "organization_id": joined.organization.id}
+            return lead_on(scope, app, joined.customer, **way), joined
     except _Lost:
         with reading(scope):
             raise _why_not(scope, token) from None
@@ -276,21 +276,6 @@ def _why_not(scope: Scope, token: str) -> TokenInvalid | TokenExpired | TokenAlr
     if OrganizationInvite.objects.within(scope).filter(token_digest=token_digest(token)).exists():
         return InviteExpired()
     return InviteUsed() if SpentToken.unscoped.filter(pk=parts.row_id).exists() else InviteInvalid()
-
-
-def _with_code(scope: Scope, joined: Joined, target: str) -> str:
-    """Return the callback with a one-time code for a session that acts in the organization."""
-    text = opaque.mint(opaque.ONE_TIME_CODE, code_id := new_id())
-    OneTimeCode(
-        **owned_by(scope),
-        id=code_id,
-        customer_id=joined.customer.id,
-        digest=token_digest(text),
-        redirect_url=target,
-        organization_id=joined.organization.id,
-        expires_at=wall_clock() + CODE_LIVES,
-    ).save(force_insert=True)
-    return with_token(target, text)
 
 
 def _target(app: KnownApp, wanted: str | None) -> str:
