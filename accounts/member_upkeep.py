@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from accounts.developer_models import Device, MemberInvitation, TotpFactor
-from accounts.services.factors import PENDING
+from accounts.services.second_factors import PENDING
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import every_tenant, periodic
 from stackbe.kernel.scope import PLATFORM, system_scope

@@ -12,7 +12,7 @@ from django_ratelimit.core import is_ratelimited
 from accounts.dashboard.frame import AppPage
 from accounts.errors import MemberNotFound
 from accounts.models import Membership, User
-from accounts.services import factors
+from accounts.services.factors import DeveloperFactors
 from accounts.services.member_invitations import (
     LIVES,
     invite_member,
@@ -78,7 +78,7 @@ class Members(AppPage):
                 "email": user.email or "",
                 "name": user.name or "",
                 "is_self": place.pk == self.scope.credential_id,
-                "has_factor": factors.has_factor(user.id),
+                "has_factor": DeveloperFactors(user).has_factor(),
                 "may_change": self.may_write and Role(place.role).rank <= self.role.rank,
             }
             for place, user in list_members(self.scope)

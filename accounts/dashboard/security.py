@@ -3,54 +3,34 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
-import segno
-from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.safestring import SafeString
 
 from accounts.dashboard.frame import MemberPage, identity
 from accounts.errors import FactorNotFound, WrongCode
 from accounts.pages import proof
-from accounts.services import devices, factors, factors_passkeys, member_invitations
+from accounts.pages.factor_forms import FirstCodeForm, PasskeyForm, in_fours, qr_code
+from accounts.services import devices, member_invitations
+from accounts.services.factors import DeveloperFactors, own_scope
 from accounts.services.members import memberships_of
+from accounts.services.second_factors import AUTHENTICATOR, PASSKEY
 from stackbe.kernel.errors import ApiError
 from stackbe.kernel.ids import MalformedId, decode, encode
 from stackbe.kernel.transactions import change, reading
-
-QR_SCALE, QR_BORDER = 5, 4
-
-
-class PasskeyForm(forms.Form):
-    """What a passkey is called."""
-
-    name = forms.CharField(
-        label="Name",
-        max_length=60,
-        help_text="Where it lives, such as “laptop” or “blue key”.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "data-needed-with-passkey": ""}),
-    )
-    answer = forms.CharField(required=False, max_length=factors_passkeys.LONGEST_ANSWER, widget=forms.HiddenInput)
-
-
-class CodeForm(forms.Form):
-    """The first code of an authenticator app."""
-
-    code = forms.CharField(
-        label="Code that the app shows",
-        max_length=12,
-        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}),
-    )
 
 
 class OwnPage(MemberPage):
     """A page about oneself rather than an app."""
 
     template = "dashboard/security.html"
+
+    @property
+    def factors(self) -> DeveloperFactors:
+        """Return their own second factors."""
+        return DeveloperFactors(self.user)
 
     def shell(self) -> dict[str, Any]:
         """Return who is signed in."""
@@ -67,7 +47,7 @@ class OwnPage(MemberPage):
 
     def codes_page(self, codes: list[str], title: str) -> HttpResponse:
         """Show recovery codes, this once."""
-        with reading(factors.own_scope(self.user)):
+        with reading(own_scope(self.user)):
             return self.show({"codes": codes, "title": title}, template="dashboard/security_codes.html", status=201)
 
 
@@ -76,14 +56,14 @@ class Security(OwnPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show factors, browsers and waiting invitations."""
-        standing = factors.standing(self.user.id)
+        standing = self.factors.standing()
         context = {
             "standing": standing,
             "devices": devices.signed_in_devices(self.user, request.session),
             "offers": len(member_invitations.offers_to(bytes(self.user.email_index))),
             "places_shown": memberships_of(self.user.id),
         }
-        with reading(factors.own_scope(self.user)):
+        with reading(own_scope(self.user)):
             return self.show(context)
 
 
@@ -94,45 +74,44 @@ class Authenticator(OwnPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Say what is about to happen; the secret is shown in answer to the button alone."""
-        with reading(factors.own_scope(self.user)):
+        with reading(own_scope(self.user)):
             return self.show({})
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Make a secret and show it, or take its first code."""
         if "code" in request.POST:
-            return self.confirm(CodeForm(request.POST))
-        with change(factors.own_scope(self.user)):
-            secret = factors.begin_authenticator(self.user)
-            return self.show(self.shown(secret, CodeForm()), status=201)
+            return self.confirm(FirstCodeForm(request.POST))
+        with change(own_scope(self.user)):
+            secret = self.factors.begin_authenticator()
+            return self.show(self.shown(secret, FirstCodeForm()), status=201)
 
-    def confirm(self, form: CodeForm) -> HttpResponse:
+    def confirm(self, form: FirstCodeForm) -> HttpResponse:
         """Count the app from now on if the code fits; else show the same secret again."""
         try:
             if not form.is_valid():
                 raise WrongCode
             proof.refuse_guessing(self.request, self.user)
-            with change(factors.own_scope(self.user)):
-                code = "".join(form.cleaned_data["code"].split())
-                codes = factors.confirm_authenticator(self.user, code)
+            with change(own_scope(self.user)):
+                codes = self.factors.confirm_authenticator(form.cleaned_data["code"])
         except FactorNotFound:
             messages.error(self.request, "That took too long, so the app was not added. Start again.")
             return redirect("account-authenticator")
         except ApiError as refused:
             form.add_error("code", str(refused))
-            with reading(factors.own_scope(self.user)):
-                secret = factors.pending_secret(self.user)
+            with reading(own_scope(self.user)):
+                secret = self.factors.pending_secret()
                 return self.show(self.shown(secret, form) if secret else {}, status=400)
-        proof.stamp(self.request.session, factors.AUTHENTICATOR)
+        proof.stamp(self.request.session, AUTHENTICATOR)
         if codes:
             return self.codes_page(codes, "Your authenticator app is added")
         return self.said("Your authenticator app is added.")
 
-    def shown(self, secret: str, form: CodeForm) -> dict[str, Any]:
+    def shown(self, secret: str, form: FirstCodeForm) -> dict[str, Any]:
         """Return the secret as a picture and as text."""
         return {
             "form": form,
-            "qr": qr_code(f"otpauth://totp/StackBE:{quote(self.user.email)}?secret={secret}&issuer=StackBE"),
-            "secret": " ".join(secret[start : start + 4] for start in range(0, len(secret), 4)),
+            "qr": qr_code(self.factors.otpauth_uri(secret)),
+            "secret": in_fours(secret),
         }
 
 
@@ -141,8 +120,8 @@ class RemoveAuthenticator(OwnPage):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Forget it; a mail says so."""
-        with change(factors.own_scope(self.user)):
-            factors.remove_authenticator(self.user)
+        with change(own_scope(self.user)):
+            self.factors.remove_authenticator()
         return self.said("Removed. Codes of that app no longer work.")
 
 
@@ -162,22 +141,20 @@ class Passkeys(OwnPage):
             return self.form_page(form, 400)
         try:
             challenge = proof.taken_challenge(request.session, proof.ADDING)
-            with change(factors.own_scope(self.user)):
+            with change(own_scope(self.user)):
                 given = form.cleaned_data
-                codes = factors_passkeys.add_passkey(
-                    self.user, name=given["name"], answer=given["answer"], challenge=challenge
-                )
+                codes = self.factors.add_passkey(name=given["name"], answer=given["answer"], challenge=challenge)
         except ApiError as refused:
             form.add_error(None, str(refused))
             return self.form_page(form, 400)
-        proof.stamp(request.session, factors.PASSKEY)
+        proof.stamp(request.session, PASSKEY)
         return self.codes_page(codes, "Your passkey is added") if codes else self.said("Your passkey is added.")
 
     def form_page(self, form: PasskeyForm, status: int = 200) -> HttpResponse:
         """Return the form with a fresh challenge."""
         challenge = proof.new_challenge(self.request.session, proof.ADDING)
-        with reading(factors.own_scope(self.user)):
-            options = factors_passkeys.registration_options(self.user, challenge)
+        with reading(own_scope(self.user)):
+            options = self.factors.registration_options(challenge)
             return self.show({"form": form, "options": options}, status=status)
 
 
@@ -186,8 +163,8 @@ class RemovePasskey(OwnPage):
 
     def post(self, request: HttpRequest, passkey_id: str) -> HttpResponse:
         """Forget it; a mail says so."""
-        with change(factors.own_scope(self.user)):
-            factors_passkeys.remove_passkey(self.user, passkey_id)
+        with change(own_scope(self.user)):
+            self.factors.remove_passkey(passkey_id)
         return self.said("Removed. That passkey no longer signs you in.")
 
 
@@ -196,8 +173,8 @@ class RecoveryCodes(OwnPage):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Replace them and show the new ones, this once."""
-        with change(factors.own_scope(self.user)):
-            codes = factors.renew_recovery_codes(self.user)
+        with change(own_scope(self.user)):
+            codes = self.factors.renew_recovery_codes()
         return self.codes_page(codes, "Your new recovery codes")
 
 
@@ -206,7 +183,7 @@ class EndDevice(OwnPage):
 
     def post(self, request: HttpRequest, device_id: str) -> HttpResponse:
         """End its session."""
-        with change(factors.own_scope(self.user)):
+        with change(own_scope(self.user)):
             devices.end_device(self.user, device_id)
         return self.said("That browser is signed out.")
 
@@ -216,7 +193,7 @@ class EndOtherDevices(OwnPage):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """End all sessions but this one."""
-        with change(factors.own_scope(self.user)):
+        with change(own_scope(self.user)):
             devices.end_other_devices(self.user, request.session)
         return self.said("Every other browser is signed out.")
 
@@ -230,7 +207,7 @@ class Invitations(OwnPage):
         """Show them."""
         waiting = member_invitations.offers_to(bytes(self.user.email_index))
         offers = [(encode("minv", offer.id), offer) for offer in waiting]
-        with reading(factors.own_scope(self.user)):
+        with reading(own_scope(self.user)):
             return self.show({"offers": offers})
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -254,9 +231,3 @@ def invitation_uuid(name: str) -> UUID:
         return decode("minv", name)
     except MalformedId:
         return UUID(int=0)
-
-
-def qr_code(text: str) -> SafeString:
-    """Return a text as a QR code: an SVG without style or script, dark on white in any colour scheme."""
-    code = segno.make(text, error="m").svg_inline(scale=QR_SCALE, border=QR_BORDER, dark="#000", light="#fff")
-    return SafeString(code)

@@ -13,7 +13,9 @@ from django.template.loader import render_to_string
 
 from accounts import opaque
 from accounts.pages import browser, proof
-from accounts.services import developers, factors, factors_passkeys
+from accounts.services import developers
+from accounts.services.factors import DeveloperFactors
+from accounts.services.second_factors import EMAIL
 from stackbe.kernel.errors import ApiError
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import reading
@@ -68,7 +70,7 @@ def demand(request: HttpRequest, user: User) -> HttpResponse | None:
     session = request.session
     if not wants_proof(request) or proof.is_fresh(session, user):
         return None
-    has_factor = factors.has_factor(user.id)
+    has_factor = DeveloperFactors(user).has_factor()
     code, answer = request.POST.get(CODE, ""), request.POST.get(ANSWER, "")
     error = ""
     if (code or answer) and SEND not in request.POST:
@@ -77,7 +79,7 @@ def demand(request: HttpRequest, user: User) -> HttpResponse | None:
                 proof.prove(request, user, code=code, answer=answer, then=lambda by: proof.stamp(session, by))
             else:
                 proof.prove_by_mail(request, user, code)
-                proof.stamp(session, factors.EMAIL)
+                proof.stamp(session, EMAIL)
         except ApiError as refused:
             error = str(refused)
         else:
@@ -92,14 +94,15 @@ def _question(request: HttpRequest, user: User, *, has_factor: bool, error: str)
     if not has_factor and not error and not browser.asks_too_often(request, address):
         developers.request_proof_code(user)
         sent = True
-    standing = factors.standing(user.id)
+    factors = DeveloperFactors(user)
+    standing = factors.standing()
     challenge = proof.new_challenge(request.session, proof.PROVING) if standing.passkeys else None
     context: dict[str, Any] = {
         "fields": [(name, value) for name, values in request.POST.lists() if name not in OURS for value in values],
         "error": error,
         "has_factor": has_factor,
         "has_authenticator": standing.authenticator_since is not None,
-        "options": factors_passkeys.proof_options(user, challenge) if challenge else None,
+        "options": factors.proof_options(challenge) if challenge else None,
         "masked_email": opaque.masked(address),
         "was_sent": sent,
         "minutes": int(proof.FRESH.total_seconds() // 60),

@@ -19,8 +19,10 @@ from django_ratelimit.core import is_ratelimited
 from accounts.errors import PasskeyRefused, WrongCode
 from accounts.models import User
 from accounts.pages import browser
-from accounts.services import developers, factors, factors_passkeys
+from accounts.services import developers, passkeys
 from accounts.services.devices import note_sign_in
+from accounts.services.factors import DeveloperFactors, own_scope
+from accounts.services.second_factors import EMAIL, PASSKEY
 from stackbe.kernel import http
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import RateLimited
@@ -53,8 +55,8 @@ class Entry:
 
     def __call__(self, user: User) -> None:
         """Sign the person in, or half in where a second factor is still to come."""
-        if not factors.has_factor(user.id):
-            self.admit(user, factors.EMAIL)
+        if not DeveloperFactors(user).has_factor():
+            self.admit(user, EMAIL)
             return
         self.is_half = True
         session = self.request.session
@@ -106,12 +108,12 @@ def is_fresh(session: SessionBase, user: User) -> bool:
     proof = session.get(PROOF)
     if proof is None or _seconds() - proof["at"] > FRESH.total_seconds():
         return False
-    return proof["by"] != factors.EMAIL or not factors.has_factor(user.id)
+    return proof["by"] != EMAIL or not DeveloperFactors(user).has_factor()
 
 
 def new_challenge(session: SessionBase, purpose: str) -> bytes:
     """Return what a passkey is to sign; it lies in the session until an answer comes."""
-    challenge = factors_passkeys.new_challenge()
+    challenge = passkeys.new_challenge()
     session[purpose] = {"value": base64.b64encode(challenge).decode(), "at": _seconds()}
     return challenge
 
@@ -129,21 +131,22 @@ def prove(request: HttpRequest, user: User, *, code: str, answer: str, then: Cal
 
     Raises `WrongCode`, `PasskeyRefused`, or `RateLimited` for who has guessed too often.
     """
+    factors = DeveloperFactors(user)
     if answer:
         challenge = taken_challenge(request.session, PROVING)
-        with change(factors.own_scope(user)):
-            if factors_passkeys.check_passkey(user, answer=answer, challenge=challenge):
-                then(factors.PASSKEY)
+        with change(own_scope(user)):
+            if factors.check_passkey(answer=answer, challenge=challenge):
+                then(PASSKEY)
                 return
-            factors.record_refusal(user)
+            factors.record_refusal()
         raise PasskeyRefused
     refuse_guessing(request, user)
-    with change(factors.own_scope(user)):
-        by = factors.take_code(user, code)
+    with change(own_scope(user)):
+        by = factors.take_code(code)
         if by is not None:
             then(by)
             return
-        factors.record_refusal(user)
+        factors.record_refusal()
     raise WrongCode
 
 

@@ -14,7 +14,8 @@ from accounts.errors import InvitedSomebodyElse
 from accounts.models import User
 from accounts.pages import browser, proof
 from accounts.pages.developers import PAGE_METHODS, TRIES, Refusal, safe_path
-from accounts.services import factors, factors_passkeys, member_invitations
+from accounts.services import member_invitations
+from accounts.services.factors import DeveloperFactors
 from stackbe.kernel.errors import ApiError
 
 if TYPE_CHECKING:
@@ -42,12 +43,13 @@ def give_factor(request: HttpRequest) -> HttpResponse:
             error = str(refused)
         else:
             return entry.onward(safe_path(next_path))
-    standing = factors.standing(user.id)
+    factors = DeveloperFactors(user)
+    standing = factors.standing()
     challenge = proof.new_challenge(request.session, proof.PROVING) if standing.passkeys else None
     context = {
         "error": error,
         "has_authenticator": standing.authenticator_since is not None,
-        "options": factors_passkeys.proof_options(user, challenge) if challenge else None,
+        "options": factors.proof_options(challenge) if challenge else None,
     }
     return render(request, "auth/second_factor.html", context, status=400 if error else 200)
 

@@ -8,13 +8,7 @@ from django.db import connections
 from django.utils import timezone
 
 from accounts.models import TotpFactor
-from accounts.services.factors import (
-    begin_authenticator,
-    check_authenticator,
-    confirm_authenticator,
-    own_scope,
-    spend_recovery_code,
-)
+from accounts.services.factors import DeveloperFactors, own_scope
 from accounts.services.users import ensure_user
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change
@@ -25,9 +19,9 @@ def test_of_eight_racers_with_one_code_one_gets_in(committed):
     with change(platform_scope("test")):
         person = ensure_user("ada@example.com")
     with change(own_scope(person)):
-        secret = begin_authenticator(person)
+        secret = DeveloperFactors(person).begin_authenticator()
     with change(own_scope(person)):
-        codes = confirm_authenticator(person, app_code(secret, timezone.now().timestamp()))
+        codes = DeveloperFactors(person).confirm_authenticator(app_code(secret, timezone.now().timestamp()))
     with change(own_scope(person)):
         TotpFactor.objects.filter(user_id=person.id).update(last_step=0)
     code = app_code(secret, timezone.now().timestamp())
@@ -37,7 +31,11 @@ def test_of_eight_racers_with_one_code_one_gets_in(committed):
     def race(kind):
         start.wait()
         with change(own_scope(person)):
-            passed = check_authenticator(person.id, code) if kind == "app" else spend_recovery_code(person, codes[0])
+            passed = (
+                DeveloperFactors(person).check_authenticator(code)
+                if kind == "app"
+                else DeveloperFactors(person).spend_recovery_code(codes[0])
+            )
         outcomes[kind].append(passed)
         connections.close_all()
 

@@ -12,13 +12,7 @@ from django.utils import timezone
 
 from accounts.developer_subjects import erase_factors, export_factors
 from accounts.models import Passkey, RecoveryCode, TotpFactor
-from accounts.services.factors import (
-    begin_authenticator,
-    check_authenticator,
-    confirm_authenticator,
-    own_scope,
-    spend_recovery_code,
-)
+from accounts.services.factors import DeveloperFactors, own_scope
 from accounts.services.users import ensure_user, user_by_email
 from stackbe.kernel.models import BrowserSession
 from stackbe.kernel.scope import platform_scope
@@ -165,10 +159,10 @@ def app_of(db, clock):
         with change(platform_scope("test")):
             person = ensure_user(email)
         with change(own_scope(person)):
-            secret = begin_authenticator(person)
+            secret = DeveloperFactors(person).begin_authenticator()
         clock.move(seconds=-60)
         with change(own_scope(person)):
-            confirm_authenticator(person, app_code(secret, moment()))
+            DeveloperFactors(person).confirm_authenticator(app_code(secret, moment()))
         clock.move(seconds=60)
         return person, secret
 
@@ -177,7 +171,7 @@ def app_of(db, clock):
 
 def taken(person, code):
     with change(own_scope(person)):
-        return check_authenticator(person.id, code)
+        return DeveloperFactors(person).check_authenticator(code)
 
 
 @pytest.mark.parametrize("later", [0, 1, 29, 30, 31, 59, 60, 61, 90, 91, 86400])
@@ -228,7 +222,7 @@ def test_nobody_uses_the_codes_of_another(app_of):
     with change(own_scope(ada)):
         from_ada = RecoveryCode.objects.filter(user_id=ada.id).count()
     with change(own_scope(eve)):
-        codes = [spend_recovery_code(ada, "aaaaa-aaaaa")]
+        codes = [DeveloperFactors(ada).spend_recovery_code("aaaaa-aaaaa")]
 
     assert from_ada == 10
     assert codes == [False]
@@ -244,7 +238,7 @@ def test_new_recovery_codes_end_the_old_ones(clock, mailbox):
     assert old[0] not in page.content.decode()
     ada = user()
     with change(own_scope(ada)):
-        assert not spend_recovery_code(ada, old[0])
+        assert not DeveloperFactors(ada).spend_recovery_code(old[0])
 
 
 def test_five_wrong_codes_in_ten_minutes_and_the_right_one_waits(clock, mailbox, one_window):

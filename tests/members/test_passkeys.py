@@ -10,15 +10,9 @@ import pytest
 
 from accounts.errors import PasskeyRefused
 from accounts.models import Passkey, RecoveryCode
-from accounts.services.factors import own_scope
-from accounts.services.factors_passkeys import (
-    MOST_PASSKEYS,
-    add_passkey,
-    check_passkey,
-    new_challenge,
-    proof_options,
-    registration_options,
-)
+from accounts.services.factors import DeveloperFactors, own_scope
+from accounts.services.passkeys import new_challenge
+from accounts.services.second_factors import MOST_PASSKEYS
 from accounts.services.users import ensure_user
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change, reading
@@ -110,20 +104,20 @@ def person(db):
 def kims(person):
     key, challenge = SoftKey(), new_challenge()
     with reading(own_scope(person)):
-        options = registration_options(person, challenge)
+        options = DeveloperFactors(person).registration_options(challenge)
     with change(own_scope(person)):
-        add_passkey(person, name="k", answer=key.create(options), challenge=challenge)
+        DeveloperFactors(person).add_passkey(name="k", answer=key.create(options), challenge=challenge)
     return key
 
 
 def checked(person, answer, challenge):
     with change(own_scope(person)):
-        return check_passkey(person, answer=answer, challenge=challenge)
+        return DeveloperFactors(person).check_passkey(answer=answer, challenge=challenge)
 
 
 def test_the_right_answer_passes_and_no_other(person, kims):
     challenge = new_challenge()
-    options = proof_options(person, challenge)
+    options = DeveloperFactors(person).proof_options(challenge)
     twin = SoftKey()
     twin.id = kims.id
     elsewhere = SoftKey("evil.example")
@@ -140,7 +134,7 @@ def test_the_right_answer_passes_and_no_other(person, kims):
 
 def test_a_copied_authenticator_whose_count_falls_behind_is_refused(person, kims):
     challenge = new_challenge()
-    options = proof_options(person, challenge)
+    options = DeveloperFactors(person).proof_options(challenge)
     kims.count = 10
     assert checked(person, kims.get(options), challenge)
 
@@ -154,7 +148,7 @@ def test_the_passkey_of_another_is_none_of_mine(person, kims):
         eve = ensure_user("eve@example.com")
     challenge = new_challenge()
 
-    assert not checked(eve, kims.get(proof_options(person, challenge)), challenge)
+    assert not checked(eve, kims.get(DeveloperFactors(person).proof_options(challenge)), challenge)
 
 
 @pytest.mark.parametrize(
@@ -163,13 +157,13 @@ def test_the_passkey_of_another_is_none_of_mine(person, kims):
 def test_nonsense_is_refused(person, kims, answer):
     assert not checked(person, answer, new_challenge())
     with pytest.raises(PasskeyRefused), change(own_scope(person)):
-        add_passkey(person, name="x", answer=answer, challenge=new_challenge())
+        DeveloperFactors(person).add_passkey(name="x", answer=answer, challenge=new_challenge())
 
 
 def test_a_passkey_made_for_another_site_or_challenge_is_not_added(person):
     challenge = new_challenge()
     with reading(own_scope(person)):
-        options = registration_options(person, challenge)
+        options = DeveloperFactors(person).registration_options(challenge)
     tries = [
         (SoftKey().create(options, origin="https://evil.example"), challenge),
         (SoftKey("evil.example").create(options), challenge),
@@ -178,7 +172,7 @@ def test_a_passkey_made_for_another_site_or_challenge_is_not_added(person):
 
     for answer, expected in tries:
         with pytest.raises(PasskeyRefused), change(own_scope(person)):
-            add_passkey(person, name="x", answer=answer, challenge=expected)
+            DeveloperFactors(person).add_passkey(name="x", answer=answer, challenge=expected)
     assert not Passkey.objects.exists()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accounts.models import Device, MemberInvitation, TotpFactor
-from accounts.services.factors import begin_authenticator, own_scope
+from accounts.services.factors import DeveloperFactors, own_scope
 from stackbe.kernel.transactions import change, reading
 from tests.members.conftest import signed_in
 from tests.queue import run_periodic
@@ -13,7 +13,7 @@ def test_what_nobody_took_confirmed_or_used_is_deleted(desk, acme, clock, mailbo
     signed_in("kim@example.com", mailbox)
     desk.post("members", email="never@example.com", role="viewer")
     with change(own_scope(desk.user)):
-        begin_authenticator(desk.user)
+        DeveloperFactors(desk.user).begin_authenticator()
 
     run_periodic("accounts.purge_developers_things")
     with reading(acme.scope):

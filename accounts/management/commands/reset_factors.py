@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.services.factors import has_factor, reset_factors
+from accounts.services.factors import DeveloperFactors, reset_factors
 from accounts.services.users import user_by_email
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change
@@ -27,7 +27,7 @@ class Command(BaseCommand):
             user = user_by_email(options["email"])
             if user is None:
                 raise CommandError("Nobody has this address.")
-            if not has_factor(user.id):
+            if not DeveloperFactors(user).has_factor():
                 raise CommandError("This developer has no second factor: a sign-in link is enough.")
             reset_factors(user)
         self.stdout.write("Removed. They sign in with a link alone now, and should add a factor again.")
