@@ -222,8 +222,10 @@ def accept_in_browser(app: KnownApp, token: str) -> tuple[str, Joined]:
             joined = _join(scope, token, None)
             if not joined.redirect_url:
                 return "", joined
-            way = {"redirect_url": joined.redirect_url, "organization_id": joined.organization.id}
-            return lead_on(scope, app, joined.customer, **way), joined
+            target = lead_on(
+                scope, app, joined.customer, redirect_url=joined.redirect_url, organization_id=joined.organization.id
+            )
+            return target, joined
     except _Lost:
         with reading(scope):
             raise _why_not(scope, token) from None

@@ -18,6 +18,7 @@ from accounts.lookups import KnownApp, known_app
 from accounts.models import App, CustomerSession
 from accounts.services import magic_links, sessions, tokens
 from accounts.services.customers import find_customer
+from accounts.services.entry import redirect_target
 from accounts.sign_in_shapes import (
     IntrospectInput,
     IntrospectOutput,
@@ -83,7 +84,7 @@ class MagicLinks(ApiView):
         if browser:
             _refuse_foreign_origin(request, app)
         wanted, use_dev = asked.get("redirect_url"), asked.get("use_dev", False)
-        target = magic_links.redirect_target(app, wanted, use_dev=use_dev)
+        target = redirect_target(app, wanted, use_dev=use_dev)
         caller = http.network_of(http.address.get()) if browser else None
         if magic_links.mail_allowed(scope, asked["email"], caller):
             with change(scope):
