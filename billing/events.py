@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from billing.lifecycle import State, status_at
+from billing.lifecycle import PAYMENT, State, status_at
 from billing.models import InvoiceReference, Plan, PlanVersion, Price, Subscription
 from stackbe.kernel.clock import render
 from stackbe.kernel.ids import encode
@@ -81,8 +81,23 @@ def subscription_as_event(subscription: Subscription, moment: datetime) -> dict[
         "pausedAt": render(subscription.paused_at),
         "resumesAt": render(subscription.resumes_at),
         "gracePeriodEndsAt": render(subscription.grace_period_ends_at),
+        "scheduledChange": _scheduled_change(subscription),
         "stripeSubscriptionId": subscription.stripe_subscription_id or None,
         "createdAt": render(subscription.created_at),
+    }
+
+
+def _scheduled_change(subscription: Subscription) -> dict[str, Any] | None:
+    """Return what a subscription becomes; by `expiresAt` it must be paid for where that is what it waits for."""
+    if not subscription.next_awaits or subscription.next_plan_id is None:
+        return None
+    waits_for_payment = subscription.next_awaits == PAYMENT
+    return {
+        "planId": encode("plan", subscription.next_plan_id),
+        "quantity": subscription.next_quantity,
+        "awaits": subscription.next_awaits,
+        "effectiveAt": None if waits_for_payment else render(subscription.next_at),
+        "expiresAt": render(subscription.next_at) if waits_for_payment else None,
     }
 
 

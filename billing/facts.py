@@ -14,7 +14,8 @@ class StripeSubscriptionFacts:
     `status` is Stripe's word. `stripe_price_id` is that of the item that stands for the plan.
     `customer_id` and `organization_id` come from metadata that we wrote; without them the link to
     the Stripe customer decides. `trial_has_card` says whether the trial goes on into a paid period.
-    `resumes_at` counts only where `collection_paused`.
+    `resumes_at` counts only where `collection_paused`. What starts with `next_` is what it becomes: at
+    `next_at` where that awaits the period's end, by then at the latest where it awaits a payment.
     """
 
     account: str
@@ -37,6 +38,10 @@ class StripeSubscriptionFacts:
     collection_paused: bool = False
     resumes_at: datetime | None = None
     cancel_reason: str = ""
+    next_stripe_price_id: str = ""
+    next_quantity: int | None = None
+    next_at: datetime | None = None
+    next_awaits: str = ""
     customer_id: UUID | None = None
     organization_id: UUID | None = None
 

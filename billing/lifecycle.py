@@ -14,6 +14,7 @@ from uuid import UUID
 
 from billing.errors import IllegalTransition
 
+OVER = "This subscription has ended. Start a new one with a checkout."
 INCOMPLETE, TRIALING, ACTIVE = "incomplete", "trialing", "active"
 PAST_DUE, PAUSED, CANCELED = "past_due", "paused", "canceled"
 STATUSES = (INCOMPLETE, TRIALING, ACTIVE, PAST_DUE, PAUSED, CANCELED)
@@ -42,6 +43,9 @@ LEGAL: dict[str, frozenset[str]] = {
 # How long a renewal may go without news before it counts as not paid: Stripe leaves an invoice open
 # for an hour before it charges, and an outage of ours or theirs must not lock out who pays.
 SETTLING = timedelta(days=3)
+# What a change that is to come waits for.
+RENEWAL, PAYMENT = "period_end", "payment"
+NOTHING_NEXT: dict[str, Any] = {"next_plan_id": None, "next_quantity": None, "next_at": None, "next_awaits": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,10 @@ class State:
     resumes_at: datetime | None = None
     past_due_since: datetime | None = None
     grace_period_ends_at: datetime | None = None
+    next_plan_id: UUID | None = None
+    next_quantity: int | None = None
+    next_at: datetime | None = None
+    next_awaits: str = ""
     facts_at: datetime | None = None
 
     @classmethod
@@ -112,6 +120,20 @@ class Facts:
     trial_has_card: bool = False
     collection_paused: bool = False
     resumes_at: datetime | None = None
+    next_plan_id: UUID | None = None
+    next_quantity: int | None = None
+    next_at: datetime | None = None
+    next_awaits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a subscription is to: a plan in a version, at a price, so many of it."""
+
+    plan_id: UUID
+    plan_version_id: UUID
+    price_id: UUID | None
+    quantity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +213,7 @@ def plan_cancel(state: State, moment: datetime, *, immediately: bool) -> Transit
             resumes_at=None,
             past_due_since=None,
             grace_period_ends_at=None,
+            **NOTHING_NEXT,
         )
         return _named(state, after)
     if state.ends_at is not None:
@@ -204,11 +227,106 @@ def plan_reactivation(state: State, moment: datetime) -> Transition | None:
     Raises `IllegalTransition` once the end has come: a subscription that is over does not return.
     """
     if status_at(state, moment) == CANCELED:
-        raise IllegalTransition("This subscription has ended. Start a new one with a checkout.")
+        raise IllegalTransition(OVER)
     if state.ends_at is None:
         return None
     after = replace(state, cancel_at_period_end=False, cancel_at=None, canceled_at=None)
     return _named(state, after)
+
+
+def refuse_change(state: State, moment: datetime) -> None:
+    """Raise `IllegalTransition`, with what to do first, where plan and quantity cannot change."""
+    sentences = {
+        CANCELED: OVER,
+        INCOMPLETE: "The first payment has not been made yet. Have it made, or cancel this subscription.",
+        PAST_DUE: "A payment is outstanding. Have the open invoice paid first, or cancel this subscription.",
+        PAUSED: "This subscription is paused. Resume it with POST /v1/subscriptions/:id/resume, then change it.",
+    }
+    sentence = sentences.get(status_at(state, moment))
+    if sentence is not None:
+        raise IllegalTransition(sentence)
+
+
+def plan_change(state: State, terms: Terms, moment: datetime, *, now: bool) -> Transition | None:
+    """Return the step to other terms, now or with the next period; None where it is so, or planned so, already.
+
+    Terms that hold now take back what was planned. Raises `IllegalTransition` as `refuse_change` does,
+    and for a change at the end of a period that is the last.
+    """
+    refuse_change(state, moment)
+    if terms == Terms(state.plan_id, state.plan_version_id, state.price_id, state.quantity):
+        return plan_withdrawal(state)
+    if now or state.current_period_end is None:
+        after = replace(
+            state,
+            plan_id=terms.plan_id,
+            plan_version_id=terms.plan_version_id,
+            price_id=terms.price_id,
+            quantity=terms.quantity,
+            **NOTHING_NEXT,
+        )
+        return _named(state, after)
+    if state.ends_at is not None:
+        raise IllegalTransition(
+            "This subscription ends with its period, so nothing comes after that. Take the end back with"
+            " POST /v1/subscriptions/:id/reactivate, or ask for the change now."
+        )
+    after = replace(
+        state,
+        next_plan_id=terms.plan_id,
+        next_quantity=terms.quantity,
+        next_at=state.trial_end if state.status == TRIALING else state.current_period_end,
+        next_awaits=RENEWAL,
+    )
+    return None if after == state else _named(state, after)
+
+
+def plan_withdrawal(state: State) -> Transition | None:
+    """Return the step that takes back a change that waits, None where none does."""
+    if not state.next_awaits:
+        return None
+    return _named(state, replace(state, **NOTHING_NEXT))
+
+
+def plan_pause(state: State, moment: datetime, resumes_at: datetime | None) -> Transition | None:
+    """Return the step that pauses access and payment, until a date where one is given; None if it is so already.
+
+    Raises `IllegalTransition`, with what to do, where nothing runs that could pause.
+    """
+    status = status_at(state, moment)
+    sentences = {
+        CANCELED: OVER,
+        INCOMPLETE: "The first payment has not been made yet. Have it made, or cancel this subscription.",
+        PAST_DUE: "A payment is outstanding. Have the open invoice paid first, or cancel this subscription.",
+    }
+    if status in sentences:
+        raise IllegalTransition(sentences[status])
+    paused_at = state.paused_at if status == PAUSED else moment
+    after = replace(state, status=PAUSED, paused_at=paused_at, resumes_at=resumes_at)
+    return None if after == state else _named(state, after)
+
+
+def plan_resume(state: State, moment: datetime) -> Transition | None:
+    """Return the step that ends a pause, None where there is none.
+
+    Raises `IllegalTransition` once the subscription is over.
+    """
+    status = status_at(state, moment)
+    if status == CANCELED:
+        raise IllegalTransition(OVER)
+    if state.status != PAUSED:
+        return None
+    trialing = state.trial_end is not None and state.trial_end > moment
+    after = replace(state, status=TRIALING if trialing else ACTIVE, paused_at=None, resumes_at=None)
+    return _named(state, after)
+
+
+def pass_time(state: State, moment: datetime) -> Transition | None:
+    """Return the step that the clock has taken in what Stripe does not know: an end or a resumption came."""
+    status = status_at(state, moment)
+    if status == state.status:
+        return None
+    return plan_cancel(state, moment, immediately=True) if status == CANCELED else plan_resume(state, moment)
 
 
 def status_at(state: State, moment: datetime) -> str:
@@ -292,6 +410,10 @@ def _after(before: State | None, facts: Facts, moment: datetime, grace: timedelt
         resumes_at=facts.resumes_at if status == PAUSED else None,
         past_due_since=since,
         grace_period_ends_at=grace_ends,
+        next_plan_id=None if canceled else facts.next_plan_id,
+        next_quantity=None if canceled else facts.next_quantity,
+        next_at=None if canceled else facts.next_at,
+        next_awaits="" if canceled else facts.next_awaits,
         facts_at=facts.as_of,
     )
 
@@ -337,8 +459,14 @@ def _name(before: State | None, after: State) -> tuple[str, str]:
         (before.plan_version_id != after.plan_version_id, "migrated"),
         (before.quantity != after.quantity, "quantity_changed"),
         (before.current_period_start != after.current_period_start, "renewed"),
+        (bool(after.next_awaits) and _next(before) != _next(after), "change_scheduled"),
+        (bool(before.next_awaits) and not after.next_awaits, "change_withdrawn"),
     )
     return next((name for holds, name in kinds if holds), "updated"), "subscription.updated"
+
+
+def _next(state: State) -> tuple[Any, ...]:
+    return state.next_plan_id, state.next_quantity, state.next_at, state.next_awaits
 
 
 def _name_of_status(before: str, after: str) -> tuple[str, str]:

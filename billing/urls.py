@@ -27,7 +27,7 @@ ROUTES = [
     route("features", catalogue.Features, "features", GET=READ_PLANS, POST=WRITE_PLANS),
     route("features/<str:feature_key>", catalogue.OneFeature, "feature", **ONE),
     route("subscriptions", subscriptions.Subscriptions, "subscriptions", GET=READ, POST=WRITE),
-    route("subscriptions/<str:subscription_id>", subscriptions.OneSubscription, "subscription", GET=READ),
+    route("subscriptions/<str:subscription_id>", subscriptions.OneSubscription, "subscription", GET=READ, PATCH=WRITE),
     route(
         "subscriptions/<str:subscription_id>/history",
         subscriptions.SubscriptionHistory,

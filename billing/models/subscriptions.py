@@ -19,6 +19,8 @@ class Subscription(AppOwned):
 
     `beside_another` marks one that was found live at Stripe while another already was: it is
     recorded as it is, and shown, but does not break the rule for those that we make.
+
+    What starts with `next_` is a change that waits: for the period's end, or for its payment.
     """
 
     class Status(models.TextChoices):
@@ -53,6 +55,10 @@ class Subscription(AppOwned):
     resumes_at = models.DateTimeField(null=True)
     past_due_since = models.DateTimeField(null=True)
     grace_period_ends_at = models.DateTimeField(null=True)
+    next_plan_id = models.UUIDField(null=True)
+    next_quantity = models.PositiveIntegerField(null=True)
+    next_at = models.DateTimeField(null=True)
+    next_awaits = models.CharField(max_length=10, blank=True, default="", db_default="")
     access_from = models.DateTimeField(null=True)
     access_until = models.DateTimeField(null=True)
     beside_another = models.BooleanField(default=False)

@@ -24,6 +24,7 @@ from stackbe.kernel.serializers import (
 from stackbe.kernel.transactions import current
 
 EXPANDABLE = ("plan",)
+LARGEST_QUANTITY = 1_000_000
 
 
 class ExpandQuery(Query):
@@ -59,6 +60,61 @@ class SubscriptionInput(Input):
     plan_id = Text(max_length=ID_LENGTH)
 
 
+class ChangeInput(Input):
+    """What a subscription is to become: another plan, another quantity or both; at once or with its next period."""
+
+    plan_id = Text(max_length=ID_LENGTH, required=False)
+    quantity = Integer(min_value=1, max_value=LARGEST_QUANTITY, required=False)
+    prorate = Boolean(default=True)
+    when = serializers.ChoiceField(choices=("now", "period_end"), required=False)
+
+
+class PreviewInput(ChangeInput):
+    """The same for a change that is only being considered."""
+
+    subscription_id = Text(max_length=ID_LENGTH)
+
+
+class PauseInput(Input):
+    """Until when; without a date until it is resumed."""
+
+    resumes_at = Timestamp(required=False, allow_null=True)
+
+
+class PreviewLineOutput(Output):
+    """One line of the invoice that a change would make. Credits are negative."""
+
+    description = Text()
+    amount_cents = Integer()
+    quantity = Integer(allow_null=True)
+    period_start = Timestamp(allow_null=True)
+    period_end = Timestamp(allow_null=True)
+
+
+class PreviewOutput(Output):
+    """What a change would cost, and when: now, or at `effectiveAt`."""
+
+    subscription_id = Text()
+    plan_id = Text()
+    quantity = Integer()
+    when = serializers.ChoiceField(choices=("now", "period_end"))
+    effective_at = Timestamp(allow_null=True)
+    currency = Text(allow_null=True)
+    amount_due_cents = Integer()
+    total_cents = Integer()
+    lines = PreviewLineOutput(many=True)
+
+
+class ScheduledChangeOutput(Output):
+    """What a subscription becomes: with its period's end, or once its payment is made."""
+
+    plan_id = Text()
+    quantity = Integer()
+    awaits = serializers.ChoiceField(choices=("period_end", "payment"))
+    effective_at = Timestamp(allow_null=True)
+    expires_at = Timestamp(allow_null=True)
+
+
 class SubscriptionOutput(Output):
     """A subscription as the API shows it; `plan` where `expand=plan` asks for it."""
 
@@ -79,6 +135,7 @@ class SubscriptionOutput(Output):
     paused_at = Timestamp(allow_null=True)
     resumes_at = Timestamp(allow_null=True)
     grace_period_ends_at = Timestamp(allow_null=True)
+    scheduled_change = ScheduledChangeOutput(allow_null=True)
     stripe_subscription_id = Text(allow_null=True)
     created_at = Timestamp()
 

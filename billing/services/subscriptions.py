@@ -19,6 +19,7 @@ from accounts.models import App, Customer, Organization, OrganizationMember
 from billing import lifecycle
 from billing.errors import (
     AlreadySubscribed,
+    IllegalTransition,
     NoActiveSubscription,
     PlanArchived,
     PlanIsPaid,
@@ -33,6 +34,7 @@ from billing.services import access, seats
 from billing.services.steps import live_of, lock_customer, one_time_prices, take
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, render
+from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import require_change
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from stackbe.kernel.tenancy import ScopedQuerySet
 
 CANCELED = Subscription.Status.CANCELED
+LONGEST_PAUSE = timedelta(days=730)
 
 
 def find_subscription(scope: Scope, subscription_id: str | UUID) -> Subscription:
@@ -137,7 +140,7 @@ def decide_cancel(
     Nothing is written: the caller asks Stripe first, or takes the step with `take_step`.
     """
     require_change()
-    row = _locked_by_id(scope, subscription_id)
+    row = locked_by_id(scope, subscription_id)
     return row, lifecycle.plan_cancel(State.of(row), now(scope), immediately=immediately)
 
 
@@ -147,8 +150,41 @@ def decide_reactivation(scope: Scope, subscription_id: str | UUID) -> tuple[Subs
     Raises `IllegalTransition` once it has ended.
     """
     require_change()
-    row = _locked_by_id(scope, subscription_id)
+    row = locked_by_id(scope, subscription_id)
     return row, lifecycle.plan_reactivation(State.of(row), now(scope))
+
+
+def decide_pause(
+    scope: Scope, subscription_id: str | UUID, *, resumes_at: datetime | None = None
+) -> tuple[Subscription, Transition | None]:
+    """Return the locked subscription and the step that pauses it, None where it is paused so already.
+
+    Raises `IllegalTransition` where nothing runs, and `ValidationFailed` for a date that has passed.
+    """
+    require_change()
+    row = locked_by_id(scope, subscription_id)
+    moment = now(scope)
+    if resumes_at is not None and not moment < resumes_at <= moment + LONGEST_PAUSE:
+        raise ValidationFailed(fields={"resumesAt": ["Must lie in the future, and no more than two years ahead."]})
+    refuse_bought_once(row)
+    whole = resumes_at and resumes_at.replace(microsecond=0)  # Stripe counts in seconds.
+    return row, lifecycle.plan_pause(State.of(row), moment, whole)
+
+
+def decide_resume(scope: Scope, subscription_id: str | UUID) -> tuple[Subscription, Transition | None]:
+    """Return the locked subscription and the step that ends its pause, None where there is none.
+
+    Raises `IllegalTransition` once it has ended.
+    """
+    require_change()
+    row = locked_by_id(scope, subscription_id)
+    return row, lifecycle.plan_resume(State.of(row), now(scope))
+
+
+def refuse_bought_once(row: Subscription) -> None:
+    """Raise `IllegalTransition` for what was paid once: it has no periods in which anything could change."""
+    if row.price is not None and row.price.interval == Price.Interval.ONE_TIME:
+        raise IllegalTransition("This plan was paid once and lasts. It can be cancelled, and that is all.")
 
 
 def take_step(scope: Scope, row: Subscription, step: Transition, *, reason: str = "") -> Subscription:
@@ -272,7 +308,24 @@ def _plain(scope: Scope, facts: StripeSubscriptionFacts, row: Subscription | Non
         trial_has_card=facts.trial_has_card,
         collection_paused=facts.collection_paused,
         resumes_at=facts.resumes_at,
+        **_coming(scope, facts),
     )
+
+
+def _coming(scope: Scope, facts: StripeSubscriptionFacts) -> dict[str, Any]:
+    """Return what the subscription is to become, where that is a plan of ours."""
+    if not facts.next_stripe_price_id:
+        return {}
+    prices = Price.objects.within(scope).select_related("plan_version")
+    price = prices.filter(stripe_account=facts.account, stripe_price_id=facts.next_stripe_price_id).first()
+    if price is None:
+        return {}
+    return {
+        "next_plan_id": price.plan_version.plan_id,
+        "next_quantity": facts.next_quantity,
+        "next_at": facts.next_at,
+        "next_awaits": facts.next_awaits,
+    }
 
 
 def _make_room(scope: Scope, row: Subscription, status: str, moment: datetime, cause: str) -> None:
@@ -288,12 +341,11 @@ def _make_room(scope: Scope, row: Subscription, status: str, moment: datetime, c
 
 
 def _settle(scope: Scope, customer_id: UUID, moment: datetime) -> None:
-    """End what the clock has ended among the subscriptions that Stripe does not know."""
+    """End and resume what the clock has, among the subscriptions that Stripe does not know."""
     for row in live_of(scope, customer_id, None).filter(stripe_subscription_id=""):
-        if lifecycle.status_at(State.of(row), moment) == CANCELED:
-            step = lifecycle.plan_cancel(State.of(row), moment, immediately=True)
-            if step is not None:
-                take(scope, row, step, moment, "system:clock")
+        step = lifecycle.pass_time(State.of(row), moment)
+        if step is not None:
+            take(scope, row, step, moment, "system:clock")
 
 
 def _of_stripe(scope: Scope, facts: StripeSubscriptionFacts) -> ScopedQuerySet[Subscription]:
@@ -301,10 +353,12 @@ def _of_stripe(scope: Scope, facts: StripeSubscriptionFacts) -> ScopedQuerySet[S
     return rows.filter(stripe_account=facts.account, stripe_subscription_id=facts.stripe_subscription_id)
 
 
-def _locked_by_id(scope: Scope, subscription_id: str | UUID) -> Subscription:
+def locked_by_id(scope: Scope, subscription_id: str | UUID) -> Subscription:
+    """Return a subscription, held together with its customer; raise `SubscriptionNotFound`."""
+    require_change()
     found = Subscription.objects.within(scope).fetch(subscription_id, SubscriptionNotFound)
     lock_customer(scope, found.customer_id)
-    rows = Subscription.objects.within(scope).locked().select_related("plan", "plan_version", "customer")
+    rows = Subscription.objects.within(scope).locked().select_related("plan", "plan_version", "customer", "price")
     return rows.fetch(found.pk, SubscriptionNotFound)
 
 

@@ -1,4 +1,4 @@
-"""The routes that speak with Stripe between two changes: checkout, cancel, reactivate."""
+"""The routes that speak with Stripe between two changes: checkout, portal, and what ends, pauses or changes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.services.customers import find_customer
-from billing.serializers.subscriptions import CurrentQuery, SubscriptionOutput
+from billing.serializers.subscriptions import (
+    LARGEST_QUANTITY,
+    CurrentQuery,
+    PauseInput,
+    PreviewInput,
+    PreviewOutput,
+    SubscriptionOutput,
+)
 from billing.services.subscriptions import current_subscription, find_subscription
-from billing.stripe import checkout, endings, portal
+from billing.stripe import changes, checkout, endings, pausing, portal
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.serializers import Boolean, Email, Input, Integer, Metadata, Output, Text, Url
 from stackbe.kernel.transactions import reading
 
-LARGEST_QUANTITY = 1_000_000
 LONGEST_TRIAL_DAYS = 730
 
 
@@ -133,6 +139,51 @@ class CurrentSubscription(ApiView):
         with reading(self.scope):
             found = current_subscription(self.scope, customer)
             return self.reply(found, expand=asked.get("expand", ()))
+
+
+class SubscriptionPreview(ApiView):
+    """What a change would cost."""
+
+    @operation(input=PreviewInput, output=PreviewOutput, network=True, extra_statuses=(503,))
+    def post(self, request: Request) -> Response:
+        """Preview what a change of plan or quantity would cost, as Stripe computes it. Nothing is changed."""
+        return self.reply(changes.preview_change(self.scope, **self.parse()))
+
+
+class SubscriptionScheduledChange(ApiView):
+    """A change that waits for the period's end, or for its payment."""
+
+    @operation(output=SubscriptionOutput, network=True, extra_statuses=(503,))
+    def delete(self, request: Request, subscription_id: str) -> Response:
+        """Take back a change that waits. Harmless where none does."""
+        kept = changes.withdraw_change(self.scope, subscription_id)
+        with reading(self.scope):
+            return self.reply(find_subscription(self.scope, kept))
+
+
+class SubscriptionPause(ApiView):
+    """A pause of a subscription."""
+
+    @operation(input=PauseInput, output=SubscriptionOutput, network=True, extra_statuses=(503,))
+    def post(self, request: Request, subscription_id: str) -> Response:
+        """Pause access and payment, until a date or until it is resumed."""
+        claim_id = self.claim.id if self.claim else None
+        paused = pausing.pause_subscription(self.scope, subscription_id, claim_id=claim_id, **self.parse())
+        with reading(self.scope):
+            return self.reply(find_subscription(self.scope, paused))
+
+
+class SubscriptionResume(ApiView):
+    """The end of a pause."""
+
+    @operation(output=SubscriptionOutput, network=True, extra_statuses=(503,))
+    def post(self, request: Request, subscription_id: str) -> Response:
+        """Resume a paused subscription now."""
+        self.parse()
+        claim_id = self.claim.id if self.claim else None
+        resumed = pausing.resume_subscription(self.scope, subscription_id, claim_id=claim_id)
+        with reading(self.scope):
+            return self.reply(find_subscription(self.scope, resumed))
 
 
 class SubscriptionCancel(ApiView):

@@ -26,6 +26,7 @@ from billing.stripe.errors import AccountLost, StripeObjectGone, StripeRefused, 
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.lease import LeaseLost
+from billing.stripe.schedules import release_schedule
 from billing.stripe.sync import sync_until_done
 from stackbe.kernel.audit import audit
 from stackbe.kernel.transactions import change
@@ -75,8 +76,12 @@ def cancel_subscription(
         params: Json = {} if now else {"cancel_at_period_end": True}
         if reason:
             params["cancellation_details"] = {"comment": reason}
-        wish = _wish(scope, row, END_NOW if now else END_LATER, params, claim_id)
-    _agree(scope, wish, look)
+        wish = wish_for(scope, row, END_NOW if now else END_LATER, params, claim_id)
+    if not now:
+        # Where a schedule is attached, Stripe takes no end; and after the end nothing is to come anyway.
+        body = wish.account.fetch("subscription", wish.stripe_id)
+        release_schedule(scope, wish.account, body, claim_id)
+    agree(scope, wish, look)
     return row.pk
 
 
@@ -96,8 +101,8 @@ def reactivate_subscription(scope: Scope, subscription_id: str, *, claim_id: UUI
         if not row.stripe_subscription_id:
             return take_step(scope, row, step).pk
         params: Json = {"cancel_at_period_end": False} if row.cancel_at_period_end else {"cancel_at": ""}
-        wish = _wish(scope, row, KEEP, params, claim_id)
-    _agree(scope, wish, look)
+        wish = wish_for(scope, row, KEEP, params, claim_id)
+    agree(scope, wish, look)
     return row.pk
 
 
@@ -120,14 +125,15 @@ def register_erasure() -> None:
     before_erasing("stripe", end_for_erasure)
 
 
-def _wish(scope: Scope, row: Subscription, kind: str, params: Json, claim_id: UUID | None) -> Wish:
+def wish_for(scope: Scope, row: Subscription, kind: str, params: Json, claim_id: UUID | None) -> Wish:
+    """Return a wish about a subscription, recorded in the open change."""
     account = row.stripe_account
     intent = record_intent(scope, kind, row.stripe_subscription_id, account, claim_id=claim_id)
     audit(scope, f"{kind}_requested", row.public_id, subject_id=row.customer_id)
     return Wish(kind, intent, ConnectedAccount(account), row.stripe_subscription_id, params)
 
 
-def _agree(scope: Scope, wish: Wish, look: Callable[[], tuple[Subscription, Transition | None]]) -> None:
+def agree(scope: Scope, wish: Wish, look: Callable[[], tuple[Subscription, Transition | None]]) -> None:
     """Carry a wish out. Where Stripe refuses, it may know what we have not heard of: follow it and look anew.
 
     A subscription that ended there meanwhile needs no cancelling and cannot be kept; `look` says so.

@@ -54,6 +54,26 @@ class AccountLost(StripeNotConnected):
     message = "Stripe no longer lets this app use its account. Connect the account again in the dashboard."
 
 
+class PaymentFailed(Conflict):
+    """A change was not paid for, so it has not taken hold. `payment` in the body says how it still can be."""
+
+    code = "PAYMENT_FAILED"
+    message = (
+        "The payment for this change failed, so the subscription is as it was. Send the customer to"
+        " payment.hostedInvoiceUrl before payment.expiresAt, and the change takes hold once it is paid."
+    )
+
+
+class PaymentActionRequired(PaymentFailed):
+    """The customer's bank wants the payment confirmed before the change takes hold."""
+
+    code = "PAYMENT_ACTION_REQUIRED"
+    message = (
+        "The customer's bank wants the payment for this change confirmed, so the subscription is as it was. Send"
+        " the customer to payment.hostedInvoiceUrl before payment.expiresAt; then the change takes hold."
+    )
+
+
 class NeverBought(Conflict):
     """Stripe knows nobody whom it could show a portal."""
 

@@ -128,16 +128,21 @@ class ConnectedAccount:
                 return
             asked = {**asked, "starting_after": page["data"][-1]["id"]}
 
+    def preview(self, params: Json) -> Json:
+        """Return the invoice that a change would make, with its lines. Nothing is written, so it needs no intent."""
+        body = self._call("post", "/v1/invoices/create_preview", params, None, writes=False)
+        return {**shapes.keep_object(body), "lines": shapes.lines_of(body)}
+
     def account(self) -> Json:
         """Return the account itself: may it charge, what does Stripe still want of it."""
         return shapes.keep_object(self._call("get", "/v1/account", {}, None))
 
-    def _call(self, method: str, path: str, params: Json, intent: Intent | None) -> Json:
+    def _call(self, method: str, path: str, params: Json, intent: Intent | None, *, writes: bool = True) -> Json:
         refuse_forbidden(params)
         options: Json = {"stripe_account": self.id}
         if intent is not None:
             options["idempotency_key"] = intent.key(f"{method} {path}", params)
-        elif method != "get":
+        elif method != "get" and writes:
             raise RuntimeError("a write to Stripe needs a recorded intent")
         speaker = client(self.patience_seconds)
         return _ask(f"{method} {path}", lambda: speaker.raw_request(method, path, **options, **params))

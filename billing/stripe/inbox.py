@@ -37,6 +37,7 @@ FORGERIES_PER_MINUTE = 60
 KINDS = {
     "checkout.session.": "checkout.session",
     "customer.subscription.": "subscription",
+    "subscription_schedule.": "subscription_schedule",
     "invoice.": "invoice",
     "charge.dispute.": "dispute",
     "charge.refunded": "charge",

@@ -16,6 +16,7 @@ PATHS = {
     "customer": "/v1/customers",
     "checkout.session": "/v1/checkout/sessions",
     "subscription": "/v1/subscriptions",
+    "subscription_schedule": "/v1/subscription_schedules",
     "invoice": "/v1/invoices",
     "invoice_payment": "/v1/invoice_payments",
     "charge": "/v1/charges",
@@ -44,8 +45,10 @@ KEPT: dict[str, frozenset[str]] = {
        "subscription", "url"},
     "subscription": COMMON
     | {"billing_cycle_anchor", "cancel_at", "cancel_at_period_end", "canceled_at", "cancellation_details",
-       "collection_method", "currency", "customer", "ended_at", "items", "latest_invoice", "pause_collection",
-       "pending_update", "schedule", "start_date", "status", "trial_end", "trial_settings", "trial_start"},
+       "collection_method", "currency", "customer", "discounts", "ended_at", "items", "latest_invoice",
+       "pause_collection", "pending_update", "schedule", "start_date", "status", "trial_end", "trial_settings",
+       "trial_start"},
+    "subscription_schedule": COMMON | {"current_phase", "customer", "end_behavior", "phases", "status", "subscription"},
     "subscription_item": COMMON | {"current_period_end", "current_period_start", "price", "quantity", "subscription"},
     "invoice": COMMON
     | {"amount_due", "amount_paid", "amount_remaining", "attempt_count", "attempted", "billing_reason", "currency",
@@ -78,12 +81,20 @@ def keep(body: Any) -> Any:
     kept = {name: keep(value) for name, value in body.items() if name in allowed}
     if "metadata" in kept:
         kept["metadata"] = marks(kept["metadata"])
+    if kind == "subscription_schedule":
+        kept["phases"] = [_phase(phase) for phase in body.get("phases") or []]
     if kind in {"subscription", "customer"}:
         # That there is something to charge, not what it is: a trial without it ends in cancellation.
         settings = body.get("invoice_settings") or {}
         names = ("default_payment_method", "default_source")
         kept["has_payment_method"] = any(holder.get(name) for holder in (body, settings) for name in names)
     return kept
+
+
+def _phase(phase: dict[str, Any]) -> dict[str, Any]:
+    """Of a phase only what is sold in it and when: it may name a payment method too."""
+    items = [{name: item.get(name) for name in ("price", "quantity")} for item in phase.get("items") or []]
+    return {"items": keep(items), **{name: phase.get(name) for name in ("start_date", "end_date", "trial_end")}}
 
 
 def keep_object(body: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +114,12 @@ def _event(body: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in body.items() if name in KEPT["event"] and name != "data"}
     kept["data"] = {"object": {name: told[name] for name in ("id", "object") if name in told}}
     return kept
+
+
+def lines_of(invoice: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the lines of an invoice: what each is for, and its amount."""
+    names = ("amount", "currency", "description", "period", "quantity")
+    return [{name: line.get(name) for name in names} for line in (invoice.get("lines") or {}).get("data") or []]
 
 
 def reference(value: Any) -> str:

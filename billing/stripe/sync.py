@@ -53,12 +53,13 @@ def sync_object(
     again; the events that told of the object stay unprocessed until then.
     """
     account = ConnectedAccount(account_id, patience_seconds)
-    if kind in {"charge", "dispute"}:
-        invoice_id = _invoice_of(account, kind, object_id)
-        if invoice_id:
-            sync_object(scope, account_id, "invoice", invoice_id, cause=cause, patience_seconds=patience_seconds)
+    if kind in ABOUT:
+        about, find = ABOUT[kind]
+        found = find(account, kind, object_id)
+        if found:
+            sync_object(scope, account_id, about, found, cause=cause, patience_seconds=patience_seconds)
         with change(scope):
-            _events_done(scope, account_id, object_id, wall_clock(), ignored=not invoice_id)
+            _events_done(scope, account_id, object_id, wall_clock(), ignored=not found)
         return True
     lease = take_lease(scope, account_id, object_id, take_over=take_over)
     if lease is None:
@@ -171,6 +172,8 @@ def _fetch(account: ConnectedAccount, kind: str, object_id: str) -> Json | None:
         return None
     if kind == "invoice":
         _add_payments(account, body)
+    if kind == "subscription" and body.get("schedule"):
+        body["schedule_body"] = account.fetch("subscription_schedule", reference(body["schedule"]))
     if kind == "subscription" and body["status"] == "trialing" and not body["has_payment_method"]:
         customer = account.fetch("customer", reference(body["customer"]))
         body["has_payment_method"] = bool(customer.get("has_payment_method"))
@@ -206,6 +209,22 @@ def _invoice_of(account: ConnectedAccount, kind: str, object_id: str) -> str:
     for paid in account.list("invoice_payment", asked, most=1):
         return reference(paid.get("invoice"))
     return ""
+
+
+def _scheduled(account: ConnectedAccount, kind: str, object_id: str) -> str:
+    """Return the subscription that a schedule has, empty when it let go: the subscription's own event tells of that."""
+    try:
+        return reference(account.fetch(kind, object_id).get("subscription"))
+    except StripeObjectGone:
+        return ""
+
+
+# What is not recorded itself, but changes something that is: what that is, and how to find it.
+ABOUT: dict[str, tuple[str, Callable[[ConnectedAccount, str, str], str]]] = {
+    "charge": ("invoice", _invoice_of),
+    "dispute": ("invoice", _invoice_of),
+    "subscription_schedule": ("subscription", _scheduled),
+}
 
 
 def _subscription_of(kind: str, body: Json) -> str:

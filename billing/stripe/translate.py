@@ -62,9 +62,41 @@ def subscription_facts(account_id: str, body: Json, fetched_at: datetime) -> Str
         collection_paused=bool(pause),
         resumes_at=moment(pause.get("resumes_at")),
         cancel_reason=str((body.get("cancellation_details") or {}).get("comment") or ""),
+        **coming(body),
         customer_id=_marked(marks, "stackbe_customer", "cust"),
         organization_id=_marked(marks, "stackbe_organization", "org"),
     )
+
+
+def coming(body: Json) -> dict[str, Any]:
+    """Return what a subscription is to become: what waits for its payment, else its schedule's next phase.
+
+    The schedule is there as `schedule_body` where it was fetched.
+    """
+    pending = body.get("pending_update") or {}
+    if pending.get("subscription_items"):
+        item = main_item({"items": {"data": pending["subscription_items"]}})
+        return _next(item, pending.get("expires_at"), "payment")
+    phase = next_phase(body.get("schedule_body") or {})
+    return _next(phase["items"][0], phase["start_date"], "period_end") if phase else {}
+
+
+def next_phase(schedule: Json) -> Json | None:
+    """Return the phase of a schedule that has not begun, None where there is none or it lets go before."""
+    current = schedule.get("current_phase")
+    if schedule.get("status") != "active" or not current:
+        return None
+    later = [phase for phase in schedule["phases"] if phase["start_date"] >= current["end_date"]]
+    return later[0] if later else None
+
+
+def _next(item: Json, at: Any, awaits: str) -> dict[str, Any]:
+    return {
+        "next_stripe_price_id": reference(item.get("price")),
+        "next_quantity": max(1, int(item.get("quantity") or 1)),
+        "next_at": moment(at),
+        "next_awaits": awaits,
+    }
 
 
 def invoice_facts(account_id: str, body: Json, fetched_at: datetime) -> StripeInvoiceFacts:

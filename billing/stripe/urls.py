@@ -14,6 +14,21 @@ ROUTES = [
         "subscriptions/current", api_views.CurrentSubscription, "subscription-current", GET=may("subscriptions:read")
     ),
     route(
+        "subscriptions/preview", api_views.SubscriptionPreview, "subscription-preview", POST=may("subscriptions:write")
+    ),
+    route(
+        "subscriptions/<str:subscription_id>/scheduled-change", api_views.SubscriptionScheduledChange,
+        "subscription-scheduled-change", DELETE=may("subscriptions:write"),
+    ),
+    route(
+        "subscriptions/<str:subscription_id>/pause", api_views.SubscriptionPause, "subscription-pause",
+        POST=may("subscriptions:write"),
+    ),
+    route(
+        "subscriptions/<str:subscription_id>/resume", api_views.SubscriptionResume, "subscription-resume",
+        POST=may("subscriptions:write"),
+    ),
+    route(
         "subscriptions/<str:subscription_id>/cancel", api_views.SubscriptionCancel, "subscription-cancel",
         POST=may("subscriptions:write"),
     ),

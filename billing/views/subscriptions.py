@@ -1,4 +1,4 @@
-"""Subscriptions and invoices over HTTP: all that needs no word with Stripe."""
+"""Subscriptions and invoices over HTTP."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.db.models import Prefetch
 from accounts.services.customers import find_customer
 from billing.models import InvoiceReference, Price, Subscription, SubscriptionTransition
 from billing.serializers.subscriptions import (
+    ChangeInput,
     ExpandQuery,
     InvoiceOutput,
     InvoicesQuery,
@@ -19,9 +20,11 @@ from billing.serializers.subscriptions import (
     TransitionOutput,
 )
 from billing.services import subscriptions as services
+from billing.stripe import changes
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.clock import now
 from stackbe.kernel.serializers import PageQuery
+from stackbe.kernel.transactions import reading
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -59,6 +62,17 @@ class OneSubscription(ApiView):
         """Show a subscription."""
         expand = self.query().get("expand", ())
         return self.reply(services.find_subscription(self.scope, subscription_id), expand=expand)
+
+    @operation(input=ChangeInput, output=SubscriptionOutput, network=True, extra_statuses=(503,))
+    def patch(self, request: Request, subscription_id: str) -> Response:
+        """Change a subscription's plan or quantity.
+
+        What costs more takes hold now, once it is paid for; what costs less with the next period. `when`
+        says otherwise. Terms that hold already take back a change that waits.
+        """
+        changed = changes.change_subscription(self.scope, subscription_id, **self.parse())
+        with reading(self.scope):
+            return self.reply(services.find_subscription(self.scope, changed))
 
 
 class SubscriptionHistory(ApiView):

@@ -30,6 +30,7 @@ PREFIX_OF = {
 BY_NAME = {"feature", "feature_key"}
 PLACEHOLDER = re.compile(r"<str:(\w+)>")
 BODIES = {
+    "subscription": {"quantity": 2},
     "subscription-cancel": {},
     "customer": {"name": "Mallory"},
     "product": {"name": "Mallory"},
@@ -182,6 +183,7 @@ def test_a_rivals_lists_hold_nothing_of_acmes(specimens, globex_api, path):
 BODY_ROUTES = [
     ("/usage/track", lambda ids: {"customerId": ids["customer_id"], "metric": "api_calls"}),
     ("/entitlements/check", lambda ids: {"customerId": ids["customer_id"], "features": ["sso"]}),
+    ("/subscriptions/preview", lambda ids: {"subscriptionId": ids["subscription_id"], "quantity": 2}),
     ("/subscriptions", lambda ids: {"customerId": ids["customer_id"], "planId": ids["plan_id"]}),
     (
         "/checkout/session",

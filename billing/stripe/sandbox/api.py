@@ -21,6 +21,7 @@ from billing.stripe.sandbox import (  # noqa: F401 - importing a module register
     payments,
     portal,
     receivables,
+    schedules,
     subscriptions,
 )
 from billing.stripe.sandbox.connect import account_of_token, connected

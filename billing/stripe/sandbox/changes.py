@@ -7,7 +7,7 @@ from billing.stripe.sandbox.context import Context, merge_metadata
 from billing.stripe.sandbox.cycle import period_lines, recurring_of
 from billing.stripe.sandbox.errors import StripeError, card_declined
 from billing.stripe.sandbox.forms import missing
-from billing.stripe.sandbox.invoices import discounts_in_force, make_line
+from billing.stripe.sandbox.invoices import close_unpaid, discounts_in_force, make_line
 from billing.stripe.sandbox.payments import SUCCEEDED
 from billing.stripe.sandbox.pricing import amount_of, discounted, share, step
 from billing.stripe.sandbox.standing import INCOMPLETE_SECONDS, end, period_of, save, set_period, shape_item
@@ -144,6 +144,8 @@ def proration(ctx: Context, subscription: Json, item: Json, when: tuple[int, int
 
 def change_items(ctx: Context, subscription: Json, given: Json) -> Json:
     """Put a change of items in force, settled as `proration_behavior` and `payment_behavior` say."""
+    if subscription["pending_update"]:
+        subscription = drop_pending(ctx, subscription, "customer.subscription.updated")
     change = plan(ctx, subscription, given)
     behaviour = given.get("proration_behavior", "create_prorations")
     old_items, old_state = subscription["items"]["data"], (subscription["status"], subscription["billing_cycle_anchor"])
@@ -184,11 +186,20 @@ def hold(ctx: Context, subscription: Json, old_items: list[Json], old_state: tup
     subscription["status"], subscription["billing_cycle_anchor"] = old_state
     subscription["pending_update"] = {
         "billing_cycle_anchor": None,
-        "expires_at": ctx.now + INCOMPLETE_SECONDS,
+        "expires_at": min(ctx.now + INCOMPLETE_SECONDS, period_of(subscription)[1]),
         "subscription_items": subscription["_pending_items"],
         "trial_end": None,
         "trial_from_plan": None,
     }
+
+
+def drop_pending(ctx: Context, subscription: Json, event: str = "customer.subscription.pending_update_expired") -> Json:
+    """Drop a change that was never paid for, and void its invoice."""
+    invoice = ctx.find("invoice", subscription.pop("_pending_invoice", None) or "")
+    if invoice and invoice["status"] == "open":
+        close_unpaid(ctx, invoice, "void")
+    del subscription["_pending_items"]
+    return save(ctx, {**subscription, "pending_update": None}, event)
 
 
 def cancel(ctx: Context, subscription: Json, given: Json) -> Json:

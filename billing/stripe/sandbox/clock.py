@@ -2,13 +2,13 @@
 
 import threading
 
+from billing.stripe.sandbox.changes import drop_pending
 from billing.stripe.sandbox.checkout import KIND as SESSION
 from billing.stripe.sandbox.checkout import expire
 from billing.stripe.sandbox.collection import abandon, collect
 from billing.stripe.sandbox.context import Context, clock_note
 from billing.stripe.sandbox.cycle import end_trial, renew, warn_of_trial_end
 from billing.stripe.sandbox.errors import StripeError
-from billing.stripe.sandbox.invoices import close_unpaid
 from billing.stripe.sandbox.settings import Settings
 from billing.stripe.sandbox.standing import end, period_of, save
 from billing.stripe.sandbox.store import Json, Store, wall_time
@@ -61,15 +61,6 @@ def act_on_subscription(ctx: Context, subscription: Json) -> None:
         renew(ctx, subscription)
     else:
         save(ctx, subscription, None)
-
-
-def drop_pending(ctx: Context, subscription: Json) -> None:
-    """A change that was never paid for is dropped, and its invoice voided."""
-    invoice = ctx.find("invoice", subscription.pop("_pending_invoice", None) or "")
-    if invoice and invoice["status"] == "open":
-        close_unpaid(ctx, invoice, "void")
-    del subscription["_pending_items"]
-    save(ctx, {**subscription, "pending_update": None}, "customer.subscription.pending_update_expired")
 
 
 def advance(store: Store, settings: Settings, account: str, *, by: int | None = None, to: int | None = None) -> Json:

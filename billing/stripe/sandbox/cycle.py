@@ -8,6 +8,7 @@ from billing.stripe.sandbox.errors import StripeError, card_declined
 from billing.stripe.sandbox.events import emit, record
 from billing.stripe.sandbox.invoices import close_unpaid, make_line
 from billing.stripe.sandbox.payments import SUCCEEDED
+from billing.stripe.sandbox.phases import enter_next
 from billing.stripe.sandbox.pricing import amount_of, following, step
 from billing.stripe.sandbox.standing import end, period_of, save, set_period, shape_item, shape_subscription
 from billing.stripe.sandbox.store import Json
@@ -108,6 +109,8 @@ def first_payment(ctx: Context, invoice: Json, behaviour: str | None, method: Js
 def cycle(ctx: Context, subscription: Json, start_at: int, *, reason: str) -> None:
     """Move into a new period, bill it together with what was left pending, and collect."""
     customer = ctx.fetch("customer", subscription["customer"])
+    if enter_next(ctx.at(start_at), subscription):
+        subscription["billing_cycle_anchor"] = start_at
     recurring = recurring_of(ctx, subscription)
     set_period(subscription, start_at, following(subscription["billing_cycle_anchor"], recurring, start_at))
     pending, subscription["_prorations"] = subscription["_prorations"], []

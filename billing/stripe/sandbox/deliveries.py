@@ -21,6 +21,7 @@ PLATFORM, CONNECT = "we_platform", "we_connect"
 SUBSCRIBED = [
     "checkout.session.*",
     "customer.subscription.*",
+    "subscription_schedule.*",
     "invoice.finalized",
     "invoice.paid",
     "invoice.payment_failed",

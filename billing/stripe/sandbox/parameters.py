@@ -294,6 +294,26 @@ PARAMETERS: dict[str, Schema] = {
         "billing_cycle_anchor": ("now", "unchanged"),
         "proration_behavior": PRORATION,
     },
+    "POST /v1/subscription_schedules": {**EXPAND, "from_subscription": str},
+    "GET /v1/subscription_schedules": {**DATED, "customer": str},
+    "GET /v1/subscription_schedules/{schedule}": EXPAND,
+    "POST /v1/subscription_schedules/{schedule}": {
+        **META,
+        "end_behavior": ("cancel", "release"),
+        "phases": [
+            {
+                "discounts": Clearable([{"discount": str}]),
+                "duration": {"interval": Required(INTERVAL), "interval_count": Between(1, 1095)},
+                "end_date": MOMENT,
+                "items": Required([SUBSCRIPTION_ITEM]),
+                "proration_behavior": PRORATION,
+                "start_date": MOMENT,
+                "trial_end": MOMENT,
+            }
+        ],
+        "proration_behavior": PRORATION,
+    },
+    "POST /v1/subscription_schedules/{schedule}/release": {**EXPAND, "preserve_cancel_date": bool},
     "GET /v1/invoices": {
         **DATED,
         "customer": str,

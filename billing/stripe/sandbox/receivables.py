@@ -1,13 +1,13 @@
 """Invoices as the API sees them: reading, paying, closing, and a preview of the next one."""
 
-from billing.stripe.sandbox.changes import plan
+from billing.stripe.sandbox.changes import drop_pending, plan
 from billing.stripe.sandbox.collection import collect
 from billing.stripe.sandbox.context import Context
 from billing.stripe.sandbox.customers import attach, fetch_customer
 from billing.stripe.sandbox.cycle import period_lines, recurring_of
 from billing.stripe.sandbox.errors import StripeError, card_declined
 from billing.stripe.sandbox.forms import missing
-from billing.stripe.sandbox.invoices import close_unpaid, finalize, shape_invoice
+from billing.stripe.sandbox.invoices import close_unpaid, finalize, shape_invoice, subscription_of
 from billing.stripe.sandbox.payments import NEEDS_ACTION, SUCCEEDED
 from billing.stripe.sandbox.pricing import step
 from billing.stripe.sandbox.rendering import listing, render
@@ -73,7 +73,11 @@ def finalize_invoice(ctx: Context, invoice_id: str, given: Json) -> Json:
 def void_invoice(ctx: Context, invoice_id: str, given: Json) -> Json:
     """Declare that an invoice was never owed."""
     invoice = fetch_open(ctx, invoice_id, "open", "uncollectible")
-    return render(ctx, close_unpaid(ctx, invoice, "void"), given.get("expand"))
+    closed = close_unpaid(ctx, invoice, "void")
+    subscription = ctx.find("subscription", subscription_of(invoice) or "")
+    if subscription and subscription["pending_update"] and subscription["_pending_invoice"] == invoice["id"]:
+        drop_pending(ctx, subscription, "customer.subscription.updated")
+    return render(ctx, closed, given.get("expand"))
 
 
 @route("POST", "/v1/invoices/{invoice}/mark_uncollectible")

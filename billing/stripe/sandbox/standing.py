@@ -7,6 +7,9 @@ from billing.stripe.sandbox.store import Json
 
 INCOMPLETE_SECONDS = 23 * 3600
 ENDED = ("canceled", "incomplete_expired")
+SCHEDULE = "subscription_schedule"
+ATTACHED = ("active", "not_started")
+"""Statuses in which a schedule has its subscription."""
 RUNNING = ("active", "trialing", "past_due", "unpaid")
 
 
@@ -132,6 +135,10 @@ def end(ctx: Context, subscription: Json, *, reason: str | None = None, status: 
     }
     if reason:
         subscription["cancellation_details"] = {**subscription["cancellation_details"], "reason": reason}
+    schedule = ctx.find(SCHEDULE, subscription["schedule"] or "")
+    if schedule is not None and schedule["status"] in ATTACHED:
+        schedule |= {"status": "canceled", "canceled_at": ctx.now, "current_phase": None}
+        record(ctx, schedule, "subscription_schedule.canceled")
     event = "customer.subscription.deleted" if status == "canceled" else "customer.subscription.updated"
     return save(ctx, subscription, event)
 

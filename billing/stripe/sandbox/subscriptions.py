@@ -98,6 +98,12 @@ def set_end(ctx: Context, subscription: Json, given: Json) -> None:
     if "cancel_at_period_end" in given and "cancel_at" in given:
         message = "You may only specify one of these parameters: cancel_at_period_end, cancel_at."
         raise StripeError(message, param="cancel_at")
+    if subscription["schedule"] and {"cancel_at", "cancel_at_period_end"} & set(given):
+        message = (
+            f"The subscription is managed by the subscription schedule `{subscription['schedule']}`, and updating any"
+            " cancelation behavior directly is not allowed. Please update the schedule instead."
+        )
+        raise StripeError(message)
     if "cancel_at" in given:
         ends_at = absent_if_empty(given["cancel_at"])
         if ends_at is not None and ends_at <= ctx.now:
