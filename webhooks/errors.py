@@ -24,12 +24,18 @@ class EndpointDisabled(Conflict):
 
 
 class NobodyListens(Conflict):
-    """No enabled endpoint asked for events of this type."""
+    """No enabled endpoint asked for such events."""
 
-    message = "No enabled webhook endpoint takes events of this type."
+    message = "No enabled webhook endpoint takes this event, by its type and filter."
 
 
 class EventErased(Conflict):
     """The event told of a person who has been erased."""
 
     message = "This event's content was erased together with the person it told of."
+
+
+class SampleInLiveApp(Conflict):
+    """A live app's server would take a made-up payment for a real one."""
+
+    message = "A live app sends webhook.test alone. Try the other types in a test app."

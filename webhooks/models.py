@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -12,6 +13,7 @@ from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.fields import Sealed
 from stackbe.kernel.tenancy import AppOwned
 from webhooks.catalogue import EVERY_TYPE
+from webhooks.filters import matches
 
 SECRET_OVERLAP = timedelta(hours=24)
 MOST_RETIRING = 4
@@ -37,11 +39,14 @@ class WebhookEndpoint(AppOwned):
     previous_secret = Sealed(null=True)
     previous_secret_until = models.DateTimeField(null=True)
     events = ArrayField(models.CharField(max_length=80))
+    filter = Sealed(as_json=True, null=True)
+    ordered = models.BooleanField(default=False, db_default=False)
     description = models.CharField(max_length=255, blank=True)
     live = models.BooleanField()
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=12, choices=DisabledReason, blank=True)
     failing_since = models.DateTimeField(null=True)
+    disabled_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=wall_clock)
     updated_at = models.DateTimeField(default=wall_clock)
     deleted_at = models.DateTimeField(null=True)
@@ -57,6 +62,19 @@ class WebhookEndpoint(AppOwned):
     def takes(self, event_type: str) -> bool:
         """Say whether the endpoint asked for events of a type."""
         return self.receiving and (EVERY_TYPE in self.events or event_type in self.events)
+
+    def wants(self, event: Event) -> bool:
+        """Say whether the endpoint asked for an event: for its type, and for what its body says where it has a filter.
+
+        What a filter cannot read (the person is erased) it does not want.
+        """
+        if not self.takes(event.type):
+            return False
+        wanted = self.filter
+        if not wanted:
+            return True
+        body = event.body
+        return body is not None and matches(wanted, orjson.loads(body))
 
     def signing_secrets(self, at: datetime) -> list[str]:
         """Return what signs at a moment, newest first: two secrets while one rotates out."""
@@ -83,13 +101,13 @@ class WebhookEndpoint(AppOwned):
         parsed = [(datetime.fromisoformat(moment) if moment else last, secret) for moment, _, secret in lines]
         return [(moment, secret) for moment, secret in parsed if at < moment]
 
-    def disable(self, reason: str) -> None:
-        """Stop sending, and remember why."""
-        self.enabled, self.disabled_reason = False, reason
+    def disable(self, reason: str, at: datetime) -> None:
+        """Stop sending, and remember since when and why."""
+        self.enabled, self.disabled_reason, self.disabled_at = False, reason, at
 
     def enable(self) -> None:
         """Start sending anew, with a clean record."""
-        self.enabled, self.disabled_reason, self.failing_since = True, "", None
+        self.enabled, self.disabled_reason, self.failing_since, self.disabled_at = True, "", None, None
 
 
 class Event(AppOwned):
@@ -119,7 +137,8 @@ class Delivery(AppOwned):
     """One event on its way to one endpoint: the queue that the dispatcher works.
 
     A claim moves `due_at` past a lease and writes `lease`; whoever finishes later than that
-    finds another lease in the row and leaves it alone.
+    finds another lease in the row and leaves it alone. An `ordered` one waits for all before it, in
+    the order of their events.
     """
 
     id_prefix = "del"
@@ -134,6 +153,7 @@ class Delivery(AppOwned):
     endpoint_id = models.UUIDField()
     event_type = models.CharField(max_length=80)
     subject_id = models.UUIDField(null=True)
+    ordered = models.BooleanField(default=False, db_default=False)
     status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(default=wall_clock)
@@ -148,8 +168,13 @@ class Delivery(AppOwned):
         indexes = (
             models.Index(
                 fields=["endpoint_id", "due_at"],
-                condition=Q(status="pending"),
+                condition=Q(status="pending", ordered=False),
                 name="delivery_due",
+            ),
+            models.Index(
+                fields=["endpoint_id", "event_id", "id"],
+                condition=Q(status="pending", ordered=True),
+                name="delivery_in_order",
             ),
             models.Index(fields=["endpoint_id", "-id"], name="delivery_newest"),
             models.Index(fields=["app_id", "event_id"], name="delivery_of_event"),

@@ -12,6 +12,7 @@ from stackbe.kernel.serializers import (
     Boolean,
     Input,
     Integer,
+    Metadata,
     Output,
     PageQuery,
     PublicId,
@@ -21,7 +22,9 @@ from stackbe.kernel.serializers import (
 from stackbe.kernel.transactions import current
 from webhooks.addresses import MAX_URL_LENGTH
 from webhooks.catalogue import EVENT_TYPES, EVERY_TYPE
-from webhooks.models import Delivery, Event, WebhookEndpoint
+from webhooks.filters import MOST_PATHS, MOST_VALUES, FilterRefused, check_path, check_value
+from webhooks.models import Attempt, Delivery, Event, WebhookEndpoint
+from webhooks.services.replay import Which
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +40,41 @@ class EventTypes(serializers.ListField):
         super().__init__(child=child, min_length=1, max_length=limit, **kwargs)
 
 
+class PayloadFilter(Metadata):
+    """Values that an event must have at paths inside its body; a list is "one of these"."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Return the filter, each complaint under its path."""
+        wanted = super().to_internal_value(data)
+        if len(wanted) > MOST_PATHS:
+            raise serializers.ValidationError(f"A filter may have {MOST_PATHS} paths.")
+        wrong = {path: [complaint] for path, value in wanted.items() if (complaint := _complaint(path, value))}
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return wanted
+
+
+def _complaint(path: str, value: Any) -> str:
+    """Return what is wrong with one path of a filter and its value, or an empty string."""
+    choices = value if isinstance(value, list) else [value]
+    if not 0 < len(choices) <= MOST_VALUES:
+        return f"Give 1 to {MOST_VALUES} values."
+    try:
+        check_path(path)
+        for choice in choices:
+            check_value(choice)
+    except FilterRefused as refused:
+        return str(refused)
+    return ""
+
+
 class EndpointInput(Input):
     """A new endpoint."""
 
     url = Text(max_length=MAX_URL_LENGTH)
     events = EventTypes(required=False)
+    filter = PayloadFilter(required=False, allow_null=True)
+    ordered = Boolean(required=False)
     enabled = Boolean(required=False)
     description = Text(max_length=255, required=False, allow_blank=True)
 
@@ -51,7 +84,10 @@ class EndpointChanges(Input):
 
     url = Text(max_length=MAX_URL_LENGTH, required=False)
     events = EventTypes(required=False)
+    filter = PayloadFilter(required=False, allow_null=True)
+    ordered = Boolean(required=False)
     enabled = Boolean(required=False)
+    replay_missed = Boolean(required=False)
     description = Text(max_length=255, required=False, allow_blank=True)
 
 
@@ -61,9 +97,13 @@ class EndpointOutput(Output):
     id = Text(source="public_id")
     url = Text(max_length=MAX_URL_LENGTH)
     events = EventTypes()
+    filter = PayloadFilter(allow_null=True)
+    ordered = Boolean()
     enabled = Boolean()
     description = Text(allow_blank=True)
     disabled_reason = serializers.SerializerMethodField()
+    disabled_at = Timestamp(allow_null=True)
+    failing_since = Timestamp(allow_null=True)
     created_at = Timestamp()
     updated_at = Timestamp()
 
@@ -78,7 +118,14 @@ class EndpointWithSecret(EndpointOutput):
     secret = Text()
 
 
-class EventQuery(PageQuery):
+class Stretch(PageQuery):
+    """A list that can be narrowed to a stretch of time, up to but not including its end."""
+
+    since = Timestamp(required=False)
+    until = Timestamp(required=False)
+
+
+class EventQuery(Stretch):
     """Which events to list."""
 
     type = serializers.ChoiceField(choices=EVENT_TYPES, required=False)
@@ -112,10 +159,13 @@ class EventOutput(Output):
         return document
 
 
-class DeliveryQuery(PageQuery):
-    """Which deliveries to list."""
+class DeliveryQuery(Stretch):
+    """Which deliveries to list; times are those of queueing."""
 
     status = serializers.ChoiceField(choices=Delivery.Status.choices, required=False)
+    type = serializers.ChoiceField(choices=EVENT_TYPES, required=False)
+    event_id = PublicId("evt", required=False)
+    customer_id = PublicId("cust", required=False)
 
 
 class DeliveryOutput(Output):
@@ -142,8 +192,64 @@ class DeliveryOutput(Output):
         return render(delivery.due_at) if delivery.status == Delivery.Status.PENDING else None
 
 
+class AttemptOutput(Output):
+    """One try: what answered, and the first KiB of what it said, with secrets and card numbers masked."""
+
+    number = Integer()
+    attempted_at = Timestamp()
+    response_status = Integer(allow_null=True)
+    duration_ms = Integer()
+    error = serializers.SerializerMethodField()
+    answer = Text(allow_null=True)
+
+    def get_error(self, attempt: Attempt) -> str | None:
+        """Return why it did not deliver."""
+        return attempt.error or None
+
+
+class DeliveryWithAttempts(DeliveryOutput):
+    """A delivery and every try of it, first to last."""
+
+    attempts = AttemptOutput(many=True, source="tries")
+
+
+class TestInput(Input):
+    """What to try an endpoint with: `webhook.test` unless said otherwise."""
+
+    type = serializers.ChoiceField(choices=EVENT_TYPES, required=False)
+
+
+class TriggerInput(Input):
+    """A type of which to make an event."""
+
+    type = serializers.ChoiceField(choices=EVENT_TYPES)
+
+
+class ReplayInput(Input):
+    """What to send again: events from `since` up to, not including, `until`, by how they fared at the endpoint."""
+
+    since = Timestamp()
+    until = Timestamp(required=False)
+    status = serializers.ChoiceField(choices=[str(which) for which in Which], required=False)
+    types = EventTypes(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse an end before the beginning; `*` is every type."""
+        if "until" in attrs and attrs["until"] <= attrs["since"]:
+            raise serializers.ValidationError({"until": ["Must be later than since."]})
+        if EVERY_TYPE in attrs.get("types", []):
+            del attrs["types"]
+        return attrs
+
+
+class ReplayOutput(Output):
+    """How many events are on their way again."""
+
+    count = Integer()
+
+
 class RedeliverInput(Input):
-    """Where to send an event again; without an endpoint to all that take its type."""
+    """Where to send an event again; without an endpoint to all that want it."""
 
     endpoint_id = PublicId("we", required=False)
 

@@ -17,10 +17,12 @@ from stackbe.kernel.scope import PLATFORM, Role, system_scope
 from stackbe.kernel.transactions import change, reading
 from stackbe.mail.sending import Message, send, write
 from webhooks.models import WebhookEndpoint
+from webhooks.services import replay
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
+JOBS = (replay.go_on_replaying,)  # Importing it declares it to the worker.
 KEEP_ANSWERS = timedelta(days=30)
 KEEP_EVENTS = timedelta(days=90)
 WHY = {
@@ -49,7 +51,7 @@ def _disabled_messages(scope: Scope, endpoint_id: UUID) -> list[Message]:
         "paragraphs": [
             f"StackBE no longer sends events to the endpoint {endpoint.public_id} of your app {app}.",
             WHY[WebhookEndpoint.DisabledReason(endpoint.disabled_reason)],
-            "Repair it, enable it again, and send the events that it missed once more.",
+            "Repair it and switch it on again: what it missed is sent then, oldest first.",
         ],
         "action": "Look at the endpoint",
         "url": f"{settings.BASE_URL}/dashboard/{app}/webhooks/{endpoint.public_id}",

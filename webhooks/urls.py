@@ -19,8 +19,11 @@ ROUTES = [
     route(f"{ENDPOINT}/rotate-secret", views.EndpointSecret, "webhook-endpoint-rotate-secret", POST=WRITE),
     route(f"{ENDPOINT}/test", views.EndpointTest, "webhook-endpoint-test", POST=WRITE),
     route(f"{ENDPOINT}/deliveries", views.EndpointDeliveries, "webhook-endpoint-deliveries", GET=READ),
+    route(f"{ENDPOINT}/deliveries/<str:delivery_id>", views.EndpointDelivery, "webhook-endpoint-delivery", GET=READ),
+    route(f"{ENDPOINT}/replay", views.EndpointReplay, "webhook-endpoint-replay", POST=WRITE),
     route("events", views.Events, "events", GET=READ),
     route("events/<str:event_id>", views.OneEvent, "event", GET=READ),
     route("events/<str:event_id>/redeliver", views.EventRedelivery, "event-redeliver", POST=WRITE),
+    route("test/events", views.TestEvents, "test-events", POST=WRITE),
 ]
 PAGES: list[URLPattern] = [*dashboard.PAGES]

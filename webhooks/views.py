@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.serializers import PageQuery
@@ -10,6 +10,7 @@ from webhooks.serializers import (
     DeliveriesOutput,
     DeliveryOutput,
     DeliveryQuery,
+    DeliveryWithAttempts,
     EndpointChanges,
     EndpointInput,
     EndpointOutput,
@@ -17,8 +18,12 @@ from webhooks.serializers import (
     EventOutput,
     EventQuery,
     RedeliverInput,
+    ReplayInput,
+    ReplayOutput,
+    TestInput,
+    TriggerInput,
 )
-from webhooks.services import endpoints, events
+from webhooks.services import endpoints, events, replay
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -50,7 +55,7 @@ class Endpoint(ApiView):
     @operation(input=EndpointChanges, output=EndpointOutput)
     def patch(self, request: Request, endpoint_id: str) -> Response:
         """Change a webhook endpoint."""
-        return self.reply(endpoints.update_endpoint(self.scope, endpoint_id, **self.parse()))
+        return self.reply(replay.change_endpoint(self.scope, endpoint_id, **self.parse()))
 
     @operation(status=204)
     def delete(self, request: Request, endpoint_id: str) -> Response:
@@ -72,11 +77,19 @@ class EndpointSecret(ApiView):
 class EndpointTest(ApiView):
     """A try-out of an endpoint."""
 
-    @operation(output=DeliveryOutput, status=202, extra_statuses=(409,))
+    @operation(input=TestInput, output=DeliveryOutput, status=202, extra_statuses=(409,))
     def post(self, request: Request, endpoint_id: str) -> Response:
-        """Send a test event to a webhook endpoint."""
-        self.parse()
-        return self.reply(events.send_test_event(self.scope, endpoint_id))
+        """Send a made-up event to a webhook endpoint: `webhook.test`, or of any type in a test app."""
+        return self.reply(events.send_test_event(self.scope, endpoint_id, **self.parse()))
+
+
+class EndpointReplay(ApiView):
+    """Events sent again to an endpoint."""
+
+    @operation(input=ReplayInput, output=ReplayOutput, status=202, extra_statuses=(409,))
+    def post(self, request: Request, endpoint_id: str) -> Response:
+        """Send again what a webhook endpoint missed since a time, or all of a stretch."""
+        return self.reply({"count": replay.replay(self.scope, endpoint_id, **self.parse())})
 
 
 class EndpointDeliveries(ApiView):
@@ -86,8 +99,18 @@ class EndpointDeliveries(ApiView):
     def get(self, request: Request, endpoint_id: str) -> Response:
         """List the deliveries to a webhook endpoint."""
         asked = self.query()
-        found = events.deliveries_of(self.scope, endpoint_id, status=asked.get("status"))
-        return self.page(found, asked)
+        return self.page(events.deliveries_of(self.scope, endpoint_id, **narrowed(asked)), asked)
+
+
+class EndpointDelivery(ApiView):
+    """One event on its way to an endpoint."""
+
+    @operation(output=DeliveryWithAttempts)
+    def get(self, request: Request, endpoint_id: str, delivery_id: str) -> Response:
+        """Get a delivery with every attempt and what answered."""
+        delivery = events.find_delivery(self.scope, endpoint_id, delivery_id)
+        delivery.tries = events.attempts_of(self.scope, delivery)  # type: ignore[attr-defined]  # for the output alone
+        return self.reply(delivery)
 
 
 class Events(ApiView):
@@ -97,8 +120,7 @@ class Events(ApiView):
     def get(self, request: Request) -> Response:
         """List events, of one type or about one customer where asked."""
         asked = self.query()
-        found = events.events_of(self.scope, type=asked.get("type"), customer_id=asked.get("customer_id"))
-        return self.page(found, asked)
+        return self.page(events.events_of(self.scope, **narrowed(asked)), asked)
 
 
 class OneEvent(ApiView):
@@ -115,6 +137,20 @@ class EventRedelivery(ApiView):
 
     @operation(input=RedeliverInput, output=DeliveriesOutput, status=202, extra_statuses=(409,))
     def post(self, request: Request, event_id: str) -> Response:
-        """Send an event again, to one endpoint or to all that take its type."""
+        """Send an event again, to one endpoint or to all that want it."""
         queued = events.redeliver_event(self.scope, event_id, **self.parse())
         return self.reply({"data": queued})
+
+
+class TestEvents(ApiView):
+    """Made-up events of a test app."""
+
+    @operation(input=TriggerInput, output=EventOutput, status=201, extra_statuses=(409,))
+    def post(self, request: Request) -> Response:
+        """Make an event of a type, in the shape of real ones, and send it to all endpoints that want it."""
+        return self.reply(events.trigger_event(self.scope, self.parse()["type"]))
+
+
+def narrowed(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what a query narrows a list by, without its paging."""
+    return {name: value for name, value in asked.items() if name not in {"limit", "cursor"}}

@@ -242,6 +242,7 @@ class MetadataSchema(OpenApiSerializerFieldExtension):
     """Metadata is an open object."""
 
     target_class = "stackbe.kernel.serializers.Metadata"
+    match_subclasses = True
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         """Return the schema."""

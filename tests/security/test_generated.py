@@ -136,6 +136,7 @@ def specimens(acme: Company, api: Api) -> dict[str, list[str]]:
     customer = made("/customers", {"email": "grace@example.com", "name": "Grace"})
     subscription = made("/subscriptions", {"customerId": customer["id"], "planId": plan["id"]})
     endpoint = made("/webhook-endpoints", {"url": "http://127.0.0.1:8099/hooks", "events": ["*"]})
+    delivery = api.post(f"/webhook-endpoints/{endpoint['id']}/test").json()
     session = made(f"/customers/{customer['id']}/sessions")
     metric = api.get("/metrics").json()["data"][0]["id"]
     return {
@@ -145,6 +146,7 @@ def specimens(acme: Company, api: Api) -> dict[str, list[str]]:
         "productId": [product["id"]],
         "subscriptionId": [subscription["id"]],
         "endpointId": [endpoint["id"]],
+        "deliveryId": [delivery["id"]],
         "eventId": [api.get("/events").json()["data"][0]["id"]],
         "keyId": [encode("key", new_id())],  # a real one would be revoked under the test
         "metricId": [metric],

@@ -15,6 +15,7 @@ from tests.cast import Api
 PREFIX_OF = {
     "app_id": "app",
     "customer_id": "cust",
+    "delivery_id": "del",
     "endpoint_id": "we",
     "event_id": "evt",
     "invite_id": "oinv",
@@ -38,6 +39,7 @@ BODIES = {
     "metric": {"unit": "m"},
     "app": {"name": "Mallory"},
     "webhook-endpoint": {"description": "m"},
+    "webhook-endpoint-replay": {"since": "2026-01-01T00:00:00Z"},
     "entitlement-override": {"value": True, "reason": "I would like it"},
     "app-api-keys": {"name": "m"},
     "auth-magic-link": {"email": "mallory@example.com"},
@@ -77,6 +79,7 @@ def specimens(acme, acme_api):
     subscription = acme_api.post("/subscriptions", {"customerId": customer["id"], "planId": plan["id"]}).json()
     session = acme_api.post(f"/customers/{customer['id']}/sessions").json()
     endpoint = acme_api.post("/webhook-endpoints", {"url": "http://127.0.0.1:8099/hooks", "events": ["*"]}).json()
+    delivery = acme_api.post(f"/webhook-endpoints/{endpoint['id']}/test").json()
     event = acme_api.get("/events").json()["data"][0]
     organization = acme_api.post("/organizations", {"name": "Engines", "customerId": customer["id"]}).json()
     invite = acme_api.post(f"/organizations/{organization['id']}/invites", {"email": "kim@example.com"}).json()
@@ -87,6 +90,7 @@ def specimens(acme, acme_api):
     return {
         "app_id": acme.app,
         "customer_id": customer["id"],
+        "delivery_id": delivery["id"],
         "endpoint_id": endpoint["id"],
         "event_id": event["id"],
         "invite_id": invite["id"],
@@ -151,6 +155,7 @@ def paths(ids: dict[str, str]) -> dict[str, str]:
         "metric": f"/metrics/{ids['metric_id']}",
         "subscription": f"/subscriptions/{ids['subscription_id']}",
         "endpoint": f"/webhook-endpoints/{ids['endpoint_id']}",
+        "deliveries": f"/webhook-endpoints/{ids['endpoint_id']}/deliveries",
         "sessions": f"/customers/{ids['customer_id']}/sessions",
         "organization": f"/organizations/{ids['organization_id']}",
         "members": f"/organizations/{ids['organization_id']}/members",

@@ -73,7 +73,7 @@ class Receiver:
         self._server.server_close()
         self._thread.join()
 
-    def wait_for(self, enough: Callable[[list[Call]], bool], seconds: float = 20) -> list[Call]:
+    def wait_for(self, enough: Callable[[list[Call]], bool], seconds: float = 60) -> list[Call]:
         """Return the calls once there are enough of them, or fail."""
         with self._arrived:
             done = self._arrived.wait_for(lambda: enough(self.calls), seconds)

@@ -35,7 +35,7 @@ def desk(acme_committed: Company) -> Desk:
     return Desk(acme_committed)
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for what another thread commits."""
     deadline = time.monotonic() + seconds
     while not condition():

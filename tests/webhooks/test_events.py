@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stackbe.kernel.ids import encode, new_id
+from stackbe.kernel.ids import decode, encode, new_id
+from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change
 from tests.cast import Api
+from webhooks.models import Attempt
 from webhooks.outbox import emit
 
 if TYPE_CHECKING:
@@ -60,6 +62,65 @@ def test_listing_filters_by_type_and_customer(acme_api: Api, person: UUID) -> No
     assert acme_api.get("/events?type=nothing.such").status_code == 400
     assert acme_api.get("/events?customerId=cust_1").status_code == 400
     assert acme_api.get("/events?unknown=1").status_code == 400
+
+
+def test_lists_narrow_to_a_stretch_of_time(acme_api: Api, person: UUID, endpoint: str) -> None:
+    event = acme_api.get("/events").json()["data"][0]["id"]
+    acme_api.post(f"/events/{event}/redeliver")
+    for path in ("/events", f"/webhook-endpoints/{endpoint}/deliveries"):
+        everything = acme_api.get(path).json()["data"]
+        assert everything
+        assert (
+            acme_api.get(f"{path}?since=2026-01-01T00:00:00Z&until=2999-01-01T00:00:00Z").json()["data"] == everything
+        )
+        assert acme_api.get(f"{path}?since=2999-01-01T00:00:00Z").json()["data"] == []
+        assert acme_api.get(f"{path}?until=1066-10-14T00:00:00Z").json()["data"] == []
+        assert "since" in acme_api.get(f"{path}?since=today").json()["fields"]
+
+
+def test_deliveries_are_found_by_event_type_and_customer(
+    acme_api: Api, person: UUID, event: str, endpoint: str
+) -> None:
+    other = acme_api.get("/events?type=invoice.created").json()["data"][0]["id"]
+    for one in (event, other):
+        acme_api.post(f"/events/{one}/redeliver")
+
+    def found(query: str) -> list[str]:
+        listed = acme_api.get(f"/webhook-endpoints/{endpoint}/deliveries?{query}").json()
+        return [row["eventId"] for row in listed["data"]]
+
+    assert found("status=pending") == [other, event]
+    assert found(f"eventId={event}") == [event]
+    assert found("type=invoice.created") == [other]
+    assert found(f"customerId={encode('cust', person)}") == [event]
+    assert found(f"customerId={encode('cust', new_id())}") == []
+    assert acme_api.get(f"/webhook-endpoints/{endpoint}/deliveries?eventId={endpoint}").status_code == 400
+
+
+def test_a_delivery_shows_every_attempt_and_what_answered(
+    acme: Company, acme_api: Api, person: UUID, event: str, endpoint: str
+) -> None:
+    [queued] = acme_api.post(f"/events/{event}/redeliver").json()["data"]
+    path = f"/webhook-endpoints/{endpoint}/deliveries/{queued['id']}"
+    assert acme_api.get(path).json() == queued | {"attempts": []}
+    with change(acme.scope):
+        for number, (status, said) in enumerate(((500, "broken"), (200, "ok")), start=1):
+            Attempt.unscoped.create(
+                **owned_by(acme.scope), delivery_id=decode("del", queued["id"]), subject_id=person, number=number,
+                response_status=status, duration_ms=12, error="BAD_STATUS" if status == 500 else "", answer=said,
+            )  # fmt: skip
+
+    first, second = acme_api.get(path).json()["attempts"]
+
+    assert (first["number"], first["responseStatus"], first["error"], first["answer"]) == (
+        1,
+        500,
+        "BAD_STATUS",
+        "broken",
+    )
+    assert (second["number"], second["error"], second["answer"], second["durationMs"]) == (2, None, "ok", 12)
+    elsewhere = acme_api.post("/webhook-endpoints", {"url": URL}).json()["id"]
+    assert acme_api.get(f"/webhook-endpoints/{elsewhere}/deliveries/{queued['id']}").status_code == 404
 
 
 def test_getting_one_shows_the_same(acme_api: Api, event: str) -> None:

@@ -36,7 +36,7 @@ def owned(acme: Company, settings: object) -> Company:
 def disabled(company: Company, reason: str) -> WebhookEndpoint:
     with change(company.scope):
         endpoint = create_endpoint(company.scope, url=URL)
-        endpoint.disable(reason)
+        endpoint.disable(reason, wall_clock())
         endpoint.save()
     return endpoint
 

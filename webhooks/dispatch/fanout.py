@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import InterfaceError, OperationalError, connection
 
 from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.crypto import SealBroken
 from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import change
 from webhooks.models import Event
@@ -15,7 +16,11 @@ from webhooks.services.endpoints import endpoints_of
 from webhooks.services.events import deliver
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from stackbe.kernel.scope import Scope
+    from stackbe.kernel.tenancy import ScopedQuerySet
+    from webhooks.models import WebhookEndpoint
 
 log = logging.getLogger("stackbe.dispatcher")
 ACTOR = "dispatcher"
@@ -52,15 +57,41 @@ def _fan_out_safely(scope: Scope) -> int:
 
 
 def fan_out(scope: Scope) -> int:
-    """Make the deliveries of one app's new events, in one change."""
-    with change(scope):
-        fresh = Event.objects.within(scope).filter(fanned_out_at__isnull=True).defer("body")
-        held = list(fresh.order_by("id").select_for_update(skip_locked=True)[:BATCH])
-        if not held:
+    """Make the deliveries of one app's new events, in one change.
+
+    One dispatcher at a time does it for an app: of two, the second could queue a later event first.
+    """
+    with change(scope) as unit:
+        fresh = Event.objects.within(scope).filter(fanned_out_at__isnull=True).order_by("id")
+        if not _is_ours(fresh):
             return 0
+        held = list(fresh.defer("body").select_for_update()[:BATCH])
         endpoints = list(endpoints_of(scope).filter(enabled=True))
+        readable = _with_bodies(scope, held, [e for e in endpoints if e.filter])
+        unit.keys.preload({event.subject_id for event in readable.values() if event.subject_id is not None})
         for event in held:
-            deliver(event, [e for e in endpoints if e.takes(event.type)])
+            deliver(event, [e for e in endpoints if _wants(e, readable.get(event.pk, event))])
         handled = Event.objects.within(scope).filter(pk__in=[event.pk for event in held])
         handled.update(fanned_out_at=wall_clock())
     return len(held)
+
+
+def _is_ours(fresh: ScopedQuerySet[Event]) -> bool:
+    """Hold the app's oldest new event; say no where another dispatcher has it."""
+    first = fresh.values_list("pk", flat=True).first()
+    return first is not None and bool(fresh.filter(pk=first).defer("body").select_for_update(skip_locked=True))
+
+
+def _with_bodies(scope: Scope, held: list[Event], filtering: list[WebhookEndpoint]) -> dict[UUID, Event]:
+    """Return those events whose body decides where they go, with it."""
+    decided = [event.pk for event in held if any(e.takes(event.type) for e in filtering)]
+    return Event.objects.within(scope).in_bulk(decided) if decided else {}
+
+
+def _wants(endpoint: WebhookEndpoint, event: Event) -> bool:
+    """Ask the endpoint; a body that does not open is in no filter."""
+    try:
+        return endpoint.wants(event)
+    except SealBroken:
+        log.exception("sealed value does not open", extra={"event": event.public_id})
+        return False

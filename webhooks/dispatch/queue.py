@@ -7,7 +7,8 @@ lease, under the same event id.
 Fairness is in the claim. Deliveries wait in one lane for each endpoint (an index on endpoint and
 due time); a claim takes a few from every lane with room, in random order, and at most a share of
 the places for any one tenant. So however much waits for an endpoint that hangs, the next lane's
-first delivery is found at once.
+first delivery is found at once. Of an endpoint that asked for order only the first in the order of
+events is ever taken, once it is due: what comes after it waits until it is delivered or given up.
 """
 
 from __future__ import annotations
@@ -39,35 +40,58 @@ log = logging.getLogger("stackbe.dispatcher")
 LEASE = timedelta(seconds=60)
 
 CLAIM = """
-with recursive lane as (
+with recursive loose as (
   (select tenant_id, endpoint_id from webhooks_delivery
-   where status = 'pending' order by endpoint_id limit 1)
+   where status = 'pending' and not ordered order by endpoint_id limit 1)
   union all
-  select next.tenant_id, next.endpoint_id from lane cross join lateral (
+  select next.tenant_id, next.endpoint_id from loose cross join lateral (
     select d.tenant_id, d.endpoint_id from webhooks_delivery d
-    where d.status = 'pending' and d.endpoint_id > lane.endpoint_id
+    where d.status = 'pending' and not d.ordered and d.endpoint_id > loose.endpoint_id
     order by d.endpoint_id limit 1
   ) as next
+), strict as (
+  (select tenant_id, endpoint_id, id, due_at from webhooks_delivery
+   where status = 'pending' and ordered order by endpoint_id, event_id, id limit 1)
+  union all
+  select next.tenant_id, next.endpoint_id, next.id, next.due_at from strict cross join lateral (
+    select d.tenant_id, d.endpoint_id, d.id, d.due_at from webhooks_delivery d
+    where d.status = 'pending' and d.ordered and d.endpoint_id > strict.endpoint_id
+    order by d.endpoint_id, d.event_id, d.id limit 1
+  ) as next
+), lane as (
+  select tenant_id, endpoint_id, null::uuid as head, %(per_endpoint)s as most from loose
+  where exists (select from webhooks_delivery d where d.status = 'pending' and not d.ordered
+    and d.endpoint_id = loose.endpoint_id and d.due_at <= %(now)s)
+  union all
+  select tenant_id, endpoint_id, id, 1 from strict where due_at <= %(now)s
 ), open_lane as materialized (
-  select endpoint_id, room, dice from (
-    select lane.endpoint_id, dice.value as dice, %(per_endpoint)s - coalesce(e.taken, 0) as room,
-      row_number() over (partition by lane.tenant_id order by dice.value) * %(per_endpoint)s
+  select endpoint_id, head, room, dice from (
+    select lane.endpoint_id, head, dice.value as dice,
+      least(most, %(per_endpoint)s - coalesce(e.taken, 0)) as room,
+      sum(most) over (partition by lane.tenant_id order by dice.value)
         <= %(per_tenant)s - coalesce(t.taken, 0) as within_share
     from lane cross join lateral (select random() as value where lane.endpoint_id is not null) as dice
     left join unnest(%(endpoints)s::uuid[], %(endpoint_counts)s::int[]) as e(id, taken)
       on e.id = lane.endpoint_id
     left join unnest(%(tenants)s::uuid[], %(tenant_counts)s::int[]) as t(id, taken)
       on t.id = lane.tenant_id
-    where exists (select from webhooks_delivery d where d.status = 'pending'
-      and d.endpoint_id = lane.endpoint_id and d.due_at <= %(now)s)
-      and coalesce(e.taken, 0) < %(per_endpoint)s
+    where coalesce(e.taken, 0) < %(per_endpoint)s
   ) as ranked where within_share order by dice
-), due as (
-  select d.id from open_lane cross join lateral (
+), loose_due as (
+  select d.id, open_lane.dice from open_lane cross join lateral (
     select id from webhooks_delivery
-    where status = 'pending' and endpoint_id = open_lane.endpoint_id and due_at <= %(now)s
+    where open_lane.head is null and status = 'pending' and not ordered
+      and endpoint_id = open_lane.endpoint_id and due_at <= %(now)s
     order by due_at limit open_lane.room for update skip locked
   ) as d limit %(places)s
+), strict_due as (
+  select d.id, open_lane.dice from open_lane cross join lateral (
+    select id from webhooks_delivery
+    where id = open_lane.head and status = 'pending' and due_at <= %(now)s for update skip locked
+  ) as d limit %(places)s
+), due as (
+  select id from (select * from loose_due union all select * from strict_due) as both_kinds
+  order by dice limit %(places)s
 )
 update webhooks_delivery set due_at = %(leased_until)s, lease = %(lease)s
 where id in (select id from due)

@@ -189,9 +189,9 @@ def _judge_endpoint(scope: Scope, endpoint_id: UUID, outcomes: set[Outcome], mom
 def _disable(scope: Scope, endpoint_id: UUID, reason: str) -> None:
     endpoint = WebhookEndpoint.objects.within(scope).locked().get(pk=endpoint_id)
     if endpoint.enabled:
-        endpoint.disable(reason)
         endpoint.updated_at = wall_clock()
-        endpoint.save(update_fields=["enabled", "disabled_reason", "updated_at"])
+        endpoint.disable(reason, endpoint.updated_at)
+        endpoint.save(update_fields=["enabled", "disabled_reason", "disabled_at", "updated_at"])
         audit(scope, "webhook_endpoint.disabled", endpoint.public_id, detail={"reason": reason})
         enqueue(
             tasks.mail_disabled,

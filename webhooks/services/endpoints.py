@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
@@ -17,7 +17,7 @@ from webhooks.models import WebhookEndpoint
 from webhooks.signing import new_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from uuid import UUID
 
     from stackbe.kernel.scope import Scope
@@ -41,81 +41,86 @@ def create_endpoint(
     *,
     url: str,
     events: Iterable[str] = (EVERY_TYPE,),
+    filter: Mapping[str, Any] | None = None,  # noqa: A002  # reads as what it is
+    ordered: bool = False,
     enabled: bool = True,
     description: str = "",
 ) -> WebhookEndpoint:
-    """Register a URL for events of some types, or of all (`*`).
+    """Register a URL for events of some types, or of all (`*`), and of what `filter` says.
 
     The caller gets the secret on the returned row and shows it once. Raises `UrlRefused` with
-    the reason: a URL must be public, and https in a live app.
+    the reason: a URL must be public, and https in a live app. `ordered` sends one event after the
+    other, so that a failure holds up what comes after it.
     """
     require_change()
     if endpoints_of(scope).count() >= MOST_ENDPOINTS:
         raise TooManyEndpoints
-    live = scope.environment == "live"
+    live, moment = scope.environment == "live", wall_clock()
     endpoint = WebhookEndpoint.unscoped.create(
         **owned_by(scope),
         url=judged(url, live=live),
         secret=new_secret(),
         events=tidied(events),
+        filter=dict(filter) if filter else None,
+        ordered=ordered,
         enabled=enabled,
         disabled_reason="" if enabled else WebhookEndpoint.DisabledReason.BY_REQUEST,
+        disabled_at=None if enabled else moment,
         description=description,
         live=live,
+        created_at=moment,
+        updated_at=moment,
     )
     audit(scope, "webhook_endpoint.created", endpoint.public_id, detail={"events": endpoint.events})
     return endpoint
 
 
-def update_endpoint(
-    scope: Scope,
-    endpoint_id: str | UUID,
-    *,
-    url: str | None = None,
-    events: Iterable[str] | None = None,
-    enabled: bool | None = None,
-    description: str | None = None,
-) -> WebhookEndpoint:
-    """Change what is given. Enabling wipes the record of failures, so that it gets a fair start."""
+def update_endpoint(scope: Scope, endpoint_id: str | UUID, **changes: Any) -> WebhookEndpoint:
+    """Change what is given of `url, events, filter, ordered, description, enabled`; None leaves all but a filter alone.
+
+    Enabling wipes the record of failures, so that it gets a fair start. `ordered` counts for what is queued from then
+    on.
+    """
     require_change()
     endpoint = endpoints_of(scope).locked().fetch(endpoint_id)
-    changed = ["updated_at"]
-    if url is not None:
-        endpoint.url = judged(url, live=endpoint.live)
-        changed.append("url")
-    if events is not None:
-        endpoint.events = tidied(events)
-        changed.append("events")
-    if description is not None:
-        endpoint.description = description
-        changed.append("description")
+    changed = _change(endpoint, changes)
+    enabled = changes.get("enabled")
     if enabled is not None and enabled != endpoint.enabled:
         if enabled:
             endpoint.enable()
         else:
-            endpoint.disable(WebhookEndpoint.DisabledReason.BY_REQUEST)
-        changed += ["enabled", "disabled_reason", "failing_since"]
+            endpoint.disable(WebhookEndpoint.DisabledReason.BY_REQUEST, wall_clock())
+        changed += ["enabled", "disabled_reason", "disabled_at", "failing_since"]
     endpoint.updated_at = wall_clock()
-    endpoint.save(update_fields=changed)
-    audit(scope, "webhook_endpoint.updated", endpoint.public_id, detail={"changed": changed[1:]})
+    endpoint.save(update_fields=["updated_at", *changed])
+    audit(scope, "webhook_endpoint.updated", endpoint.public_id, detail={"changed": changed})
     return endpoint
 
 
+def _change(endpoint: WebhookEndpoint, changes: Mapping[str, Any]) -> list[str]:
+    """Write what is given on the row; return the columns."""
+    written = {name: changes[name] for name in ("ordered", "description") if changes.get(name) is not None}
+    if changes.get("url") is not None:
+        written["url"] = judged(changes["url"], live=endpoint.live)
+    if changes.get("events") is not None:
+        written["events"] = tidied(changes["events"])
+    if "filter" in changes:
+        written["filter"] = changes["filter"] or None
+    for name, value in written.items():
+        setattr(endpoint, name, value)
+    return list(written)
+
+
 def delete_endpoint(scope: Scope, endpoint_id: str | UUID) -> None:
-    """Stop sending for good. Its secrets are wiped; what still waits for it is never sent."""
+    """Stop sending for good. Its secrets and its filter are wiped; what still waits for it is never sent."""
     require_change()
     endpoint = endpoints_of(scope).locked().fetch(endpoint_id)
     endpoint.deleted_at = wall_clock()
     endpoint.enabled = False
     endpoint.secret, endpoint.previous_secret, endpoint.previous_secret_until = "", None, None
+    endpoint.filter = None
     endpoint.save(
-        update_fields=[
-            "deleted_at",
-            "enabled",
-            "secret",
-            "previous_secret",
-            "previous_secret_until",
-        ]
+        update_fields=["deleted_at", "enabled", "secret", "previous_secret", "previous_secret_until", "filter"]
     )
     audit(scope, "webhook_endpoint.deleted", endpoint.public_id)
 
