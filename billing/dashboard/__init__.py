@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from billing.dashboard import plans, stripe, subscriptions
+from billing.dashboard import changes, plans, stripe, subscriptions
 
 _APP = "dashboard/<str:app_id>"
 
@@ -20,6 +20,11 @@ PAGES: list[URLPattern] = [
         f"{_APP}/subscriptions/<str:subscription_id>",
         subscriptions.OneSubscription.as_view(),
         name="dashboard-subscription",
+    ),
+    path(
+        f"{_APP}/subscriptions/<str:subscription_id>/change",
+        changes.ChangeSubscription.as_view(),
+        name="dashboard-subscription-change",
     ),
     path(
         f"{_APP}/subscriptions/<str:subscription_id>/<slug:action>",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +11,14 @@ from accounts.dashboard.frame import AppPage
 from billing.models import Plan, StripeConnection, StripeEvent
 from billing.stripe.connect import health_in_words
 from billing.stripe.drift import find_drift
+from billing.stripe.reconcile import repairs_since
+from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.scope import Role
+
+
+def midnight(moment: datetime) -> datetime:
+    """Return when the day of a moment began, UTC."""
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class StripePage(AppPage):
@@ -30,6 +38,7 @@ class StripePage(AppPage):
             "plans": list(plans.order_by("pk")),
             "drift": find_drift(self.scope) if connection else [],
             "stripe_events": list(StripeEvent.objects.within(self.scope).order_by("-pk")[:10]) if connection else [],
+            "repairs": repairs_since(self.scope, midnight(wall_clock())) if connection else 0,
             "is_sandbox": settings.STRIPE_SANDBOX,
             "may_connect": self.role.rank >= Role.ADMIN.rank,
         }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
@@ -14,12 +15,15 @@ from accounts.dashboard.frame import AppPage
 from accounts.services.customers import find_customer
 from accounts.templatetags.pages import money, rhythm
 from billing.errors import SubscriptionNotFound
-from billing.models import InvoiceReference, Price, StripeConnection, Subscription, SubscriptionTransition
+from billing.models import InvoiceReference, Plan, Price, StripeConnection, Subscription, SubscriptionTransition
 from billing.services.plans import plans_with_contents
-from billing.stripe import checkout, endings
+from billing.stripe import changes, checkout, endings, pausing
 from stackbe.kernel.errors import NotFound
 from stackbe.kernel.tenancy import ScopedQuerySet
 from stackbe.kernel.transactions import current, reading
+
+if TYPE_CHECKING:
+    from stackbe.kernel.scope import Scope
 
 
 class Subscriptions(AppPage):
@@ -51,15 +55,24 @@ class OneSubscription(AppPage):
         subscription = subscriptions_of(self).fetch(subscription_id, SubscriptionNotFound)
         steps = SubscriptionTransition.objects.within(self.scope).filter(subscription=subscription)
         invoices = InvoiceReference.objects.within(self.scope).filter(subscription=subscription)
+        live = StripeConnection.objects.within(self.scope).filter(status="connected")
+        is_away = (
+            bool(subscription.stripe_subscription_id)
+            and not live.filter(account_id=subscription.stripe_account).exists()
+        )
+        following = subscription.next_plan_id
+        coming = Plan.objects.within(self.scope).filter(pk=following).first() if following else None
         return {
             "subscription": subscription,
+            "coming": coming,
+            "is_away": is_away,
             "steps": list(steps.order_by("-pk")[:50]),
             "invoices": list(invoices.order_by("-pk")[:20]),
         }
 
 
 class SubscriptionAction(AppPage):
-    """Ending a subscription, and taking that back."""
+    """Ending a subscription, pausing it, and taking either back."""
 
     resource = "subscriptions"
 
@@ -68,16 +81,59 @@ class SubscriptionAction(AppPage):
         return redirect("dashboard-subscription", self.kwargs["app_id"], self.kwargs["subscription_id"])
 
     def post(self, request: HttpRequest, app_id: str, subscription_id: str, action: str) -> HttpResponse:
-        """Cancel at the period's end or at once, or reactivate; Stripe is told first."""
-        if action == "reactivate":
-            endings.reactivate_subscription(self.scope, subscription_id)
-            return self.done("It goes on.", "dashboard-subscription", subscription_id)
-        if action not in {"cancel", "cancel-now"}:
+        """Do one thing to the subscription; Stripe is told first."""
+        if action not in ACTIONS:
             raise NotFound
-        now = action == "cancel-now"
-        endings.cancel_subscription(self.scope, subscription_id, immediately=now, reason="canceled in the dashboard")
-        sentence = "Canceled." if now else "It will end with the period that is paid for."
+        sentence = ACTIONS[action](self.scope, subscription_id)
         return self.done(sentence, "dashboard-subscription", subscription_id)
+
+
+def _cancel(scope: Scope, subscription_id: str) -> str:
+    endings.cancel_subscription(scope, subscription_id, reason=BY_HAND)
+    return "It will end with the period that is paid for."
+
+
+def _cancel_now(scope: Scope, subscription_id: str) -> str:
+    endings.cancel_subscription(scope, subscription_id, immediately=True, reason=BY_HAND)
+    return "Canceled."
+
+
+def _end_here(scope: Scope, subscription_id: str) -> str:
+    endings.cancel_subscription(scope, subscription_id, only_here=True, reason=BY_HAND)
+    return "Ended here. At Stripe it goes on until the owner of that account ends it there."
+
+
+def _reactivate(scope: Scope, subscription_id: str) -> str:
+    endings.reactivate_subscription(scope, subscription_id)
+    return "It goes on."
+
+
+def _pause(scope: Scope, subscription_id: str) -> str:
+    pausing.pause_subscription(scope, subscription_id)
+    return "Paused: no access, and nothing is collected."
+
+
+def _resume(scope: Scope, subscription_id: str) -> str:
+    pausing.resume_subscription(scope, subscription_id)
+    return "It goes on."
+
+
+def _withdraw(scope: Scope, subscription_id: str) -> str:
+    changes.withdraw_change(scope, subscription_id)
+    return "The change is taken back."
+
+
+BY_HAND = "canceled in the dashboard"
+# What a page of a subscription can do, by the last part of the form's address.
+ACTIONS: dict[str, Callable[[Scope, str], str]] = {
+    "cancel": _cancel,
+    "cancel-now": _cancel_now,
+    "end-here": _end_here,
+    "reactivate": _reactivate,
+    "pause": _pause,
+    "resume": _resume,
+    "withdraw-change": _withdraw,
+}
 
 
 class CheckoutForm(forms.Form):

@@ -201,7 +201,10 @@ class Checkout(AppOwned):
 
 
 class StripeEvent(AppOwned):
-    """That an event came, for one app on its account: never what was in it."""
+    """That an event came, for one app on its account: never what was in it.
+
+    `recovered` marks one that had to be looked for: it never arrived, or was never worked off.
+    """
 
     class State(models.TextChoices):
         RECEIVED = "received"
@@ -218,6 +221,7 @@ class StripeEvent(AppOwned):
     processed_at = models.DateTimeField(null=True)
     state = models.CharField(max_length=8, choices=State, default=State.RECEIVED)
     attempts = models.PositiveSmallIntegerField(default=0)
+    recovered = models.BooleanField(default=False, db_default=False)
     error_class = models.CharField(max_length=80, blank=True)
     error_code = models.CharField(max_length=80, blank=True)
 

@@ -97,6 +97,26 @@ def apply_stripe_subscription(scope: Scope, facts: StripeSubscriptionFacts, caus
     return row
 
 
+def step_to(scope: Scope, facts: StripeSubscriptionFacts) -> tuple[Subscription | None, Transition | None]:
+    """Return our row and the step that `apply_stripe_subscription` would take, without taking it.
+
+    Raises as it does. Runs inside reading() or change().
+    """
+    row = _of_stripe(scope, facts).first()
+    before = State.of(row) if row else None
+    return row, lifecycle.follow(before, _plain(scope, facts, row), now(scope), grace_of(scope))
+
+
+def end_here(scope: Scope, row: Subscription, step: Transition, *, reason: str = "") -> Subscription:
+    """End here alone what is on a Stripe account that cannot be reached. There it goes on until it is ended there."""
+    require_change()
+    row.cancel_reason = reason[:255]
+    row = take(scope, row, step, now(scope), scope.actor)
+    detail = {"account": row.stripe_account, "stripe_id": row.stripe_subscription_id}
+    audit(scope, "subscription.ended_here_only", row.public_id, subject_id=row.customer_id, detail=detail)
+    return row
+
+
 def open_free_subscription(scope: Scope, *, customer_id: str | UUID, plan_id: str | UUID) -> Subscription:
     """Subscribe a customer to a free plan, or to a trial that wants no card.
 

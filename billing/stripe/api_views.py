@@ -83,9 +83,10 @@ class CheckoutOutput(Output):
 
 
 class CancelInput(Input):
-    """When to end, and why (kept in the subscription's history)."""
+    """When to end, and why (kept with the subscription). `onlyHere` ends here what is on an account that was left."""
 
     immediately = Boolean(default=False)
+    only_here = Boolean(default=False)
     reason = Text(required=False)
 
 

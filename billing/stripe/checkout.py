@@ -22,9 +22,12 @@ from billing.models import Checkout, Plan, PlanVersion, Price, StripeCustomer, S
 from billing.services.seats import quantity_bought
 from billing.stripe.buyers import buying_organization, find_buyer, forget_at_stripe
 from billing.stripe.catalogue_push import push_plan
-from billing.stripe.connect import connection_of
+from billing.stripe.connect import ready_connection, refresh_health
 from billing.stripe.contacts import contact_of
 from billing.stripe.errors import (
+    AccountLeft,
+    AccountLost,
+    AccountRestricted,
     CheckoutReplaced,
     PlanNotForSale,
     PriceArchivedAtStripe,
@@ -78,7 +81,8 @@ def open_checkout(scope: Scope, asked: dict[str, Any], claim_id: UUID | None = N
 
     A repeated call with the same Idempotency-Key (`claim_id`) that follows a cut-off one gets the page
     that was being made. Raises `CustomerNotFound`, `PlanNotFound`, `PlanNotForSale`, `AlreadySubscribed`,
-    `PriceArchivedAtStripe`, `StripeNotConnected`, `StripeUnavailable`, `StripeRefused`, `CheckoutReplaced`.
+    `PriceArchivedAtStripe`, `StripeNotConnected`, `AccountRestricted`, `AccountLeft`,
+    `StripeUnavailable`, `StripeRefused`, `CheckoutReplaced`.
     """
     opening = _decided(scope, asked, claim_id)
     try:
@@ -114,13 +118,25 @@ def _decided(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Open
             return _decide(scope, asked, claim_id)
     except StandsInTheWay as refused:
         for account_id, stripe_id in refused.subscriptions:
-            with suppress(*SILENT):
+            try:
                 sync_until_done(
                     scope, account_id, "subscription", stripe_id,
                     cause=scope.actor, patience_seconds=RETURN_SECONDS / 3,
                 )  # fmt: skip
+            except AccountLost:
+                raise AccountLeft(account_id, _public_id(scope, account_id, stripe_id)) from None
+            except SILENT:
+                continue
+    except AccountRestricted:
+        refresh_health(scope)  # What we know may be old, and nobody should wait for an event to sell.
     with change(scope):
         return _decide(scope, asked, claim_id)
+
+
+def _public_id(scope: Scope, account_id: str, stripe_id: str) -> str:
+    with reading(scope):
+        rows = Subscription.objects.within(scope).filter(stripe_account=account_id)
+        return rows.get(stripe_subscription_id=stripe_id).public_id
 
 
 def _make(scope: Scope, opening: Opening) -> dict[str, str]:
@@ -151,7 +167,7 @@ def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Openi
     customer = find_buyer(scope, asked)
     Customer.objects.within(scope).locked().get(pk=customer.pk)  # Two checkouts of one customer take turns here.
     plan, version, price = _offer(scope, asked["plan_id"])
-    account = ConnectedAccount(connection_of(scope).account_id)
+    account = ConnectedAccount(ready_connection(scope).account_id)
     organization_id = buying_organization(scope, asked.get("organization_id"), customer)
     _refuse_second(scope, customer, organization_id, plan)
     intent = record_intent(scope, "checkout.create", f"{customer.pk}:{plan.pk}", account.id, claim_id=claim_id)

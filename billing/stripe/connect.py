@@ -17,10 +17,10 @@ from django.conf import settings
 
 from billing.models import Plan, StripeConnection
 from billing.stripe import gateway
-from billing.stripe.errors import StripeNotConnected, StripeRefused, StripeUnavailable
+from billing.stripe.errors import AccountRestricted, StripeNotConnected, StripeRefused, StripeUnavailable
 from billing.stripe.gateway import ConnectedAccount, Json
 from billing.stripe.queue import defer_push_app
-from billing.stripe.reconcile import queue_running
+from billing.stripe.running import queue_running
 from billing.stripe.scopes import scopes_of_account
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
@@ -58,6 +58,25 @@ def connection_of(scope: Scope) -> StripeConnection:
     if found is None:
         raise StripeNotConnected
     return found
+
+
+def ready_connection(scope: Scope) -> StripeConnection:
+    """Return the app's live connection if its account may take payments; raise `AccountRestricted` otherwise."""
+    found = connection_of(scope)
+    if not found.charges_enabled:
+        raise AccountRestricted(" ".join(health_in_words(found)))
+    return found
+
+
+def refresh_health(scope: Scope) -> None:
+    """Ask Stripe how the app's account fares and record it. Raises as the gateway does."""
+    account = account_of(scope)
+    health = account.account()
+    with change(scope):
+        live = StripeConnection.objects.within(scope).locked().filter(status=CONNECTED, account_id=account.id).first()
+        if live is not None:
+            apply_health(live, health)
+            live.save()
 
 
 def account_of(scope: Scope, *, patience_seconds: float | None = None) -> ConnectedAccount:

@@ -15,14 +15,22 @@ from uuid import UUID
 
 from accounts.erasure import before_erasing
 from billing.lifecycle import Transition
-from billing.models import Subscription
+from billing.models import StripeConnection, Subscription
 from billing.services.subscriptions import (
     decide_cancel,
     decide_reactivation,
+    end_here,
     live_stripe_subscriptions,
     take_step,
 )
-from billing.stripe.errors import AccountLost, StripeObjectGone, StripeRefused, StripeUnavailable
+from billing.stripe.errors import (
+    AccountLeft,
+    AccountLost,
+    StillConnected,
+    StripeObjectGone,
+    StripeRefused,
+    StripeUnavailable,
+)
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.lease import LeaseLost
@@ -55,13 +63,22 @@ class Wish:
 
 
 def cancel_subscription(
-    scope: Scope, subscription_id: str, *, immediately: bool = False, reason: str = "", claim_id: UUID | None = None
+    scope: Scope,
+    subscription_id: str,
+    *,
+    immediately: bool = False,
+    only_here: bool = False,
+    reason: str = "",
+    claim_id: UUID | None = None,
 ) -> UUID:
     """Stop a subscription renewing, or end it now; return its row's id.
 
     The customer keeps what was paid for unless `immediately`. Cancelling twice is harmless and makes one
-    event. Raises `SubscriptionNotFound`, `StripeUnavailable` (nothing was changed here) and `StripeRefused`.
+    event. `only_here` ends at once, here alone, what is on a Stripe account that the app has left. Raises
+    `SubscriptionNotFound`, `StripeUnavailable` (nothing was changed here), `StripeRefused`, and `AccountLeft`
+    for an account that cannot be reached.
     """
+    immediately = immediately or only_here
 
     def look() -> tuple[Subscription, Transition | None]:
         return decide_cancel(scope, subscription_id, immediately=immediately)
@@ -72,17 +89,29 @@ def cancel_subscription(
             return row.pk
         if not row.stripe_subscription_id:
             return take_step(scope, row, step, reason=reason).pk
+        if only_here:
+            _refuse_connected(scope, row)
+            return end_here(scope, row, step, reason=reason).pk
         now = step.after.status == Subscription.Status.CANCELED
         params: Json = {} if now else {"cancel_at_period_end": True}
         if reason:
             params["cancellation_details"] = {"comment": reason}
         wish = wish_for(scope, row, END_NOW if now else END_LATER, params, claim_id)
-    if not now:
-        # Where a schedule is attached, Stripe takes no end; and after the end nothing is to come anyway.
-        body = wish.account.fetch("subscription", wish.stripe_id)
-        release_schedule(scope, wish.account, body, claim_id)
-    agree(scope, wish, look)
+    try:
+        if not now:
+            # Where a schedule is attached, Stripe takes no end; and after the end nothing is to come anyway.
+            body = wish.account.fetch("subscription", wish.stripe_id)
+            release_schedule(scope, wish.account, body, claim_id)
+        agree(scope, wish, look)
+    except AccountLost:
+        raise AccountLeft(wish.account.id, row.public_id) from None
     return row.pk
+
+
+def _refuse_connected(scope: Scope, row: Subscription) -> None:
+    live = StripeConnection.objects.within(scope).filter(status=StripeConnection.Status.CONNECTED)
+    if live.filter(account_id=row.stripe_account).exists():
+        raise StillConnected
 
 
 def reactivate_subscription(scope: Scope, subscription_id: str, *, claim_id: UUID | None = None) -> UUID:

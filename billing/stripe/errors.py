@@ -17,6 +17,13 @@ class StripeNotConnected(Conflict):
     message = "This app is not connected to a Stripe account. Connect one in the dashboard, then try again."
 
 
+class AccountRestricted(Conflict):
+    """Stripe does not let the connected account take payments. The message names what it waits for."""
+
+    code = "STRIPE_ACCOUNT_RESTRICTED"
+    message = "Stripe does not let this account take payments yet. Finish the set-up at Stripe."
+
+
 class StripeUnavailable(ServiceUnavailable):
     """Stripe did not answer in time, or answered that it cannot."""
 
@@ -71,6 +78,26 @@ class PaymentActionRequired(PaymentFailed):
     message = (
         "The customer's bank wants the payment for this change confirmed, so the subscription is as it was. Send"
         " the customer to payment.hostedInvoiceUrl before payment.expiresAt; then the change takes hold."
+    )
+
+
+class AccountLeft(AccountLost):
+    """A subscription is on an account that the app has left, so nobody here can end it there."""
+
+    def __init__(self, account_id: str = "", subscription_id: str = "") -> None:
+        """Name the account and the subscription, and say the two ways out."""
+        super().__init__(
+            f"Subscription {subscription_id} is on the Stripe account {account_id}, which this app has left. Connect"
+            " that account again, or end the subscription here alone: POST /v1/subscriptions/:id/cancel with"
+            ' {"onlyHere": true}. At Stripe it goes on until its owner ends it there.'
+        )
+
+
+class StillConnected(Conflict):
+    """The account can be reached, so the subscription is to be ended there too."""
+
+    message = (
+        "The Stripe account of this subscription is connected. Cancel without onlyHere, so that nobody is charged."
     )
 
 

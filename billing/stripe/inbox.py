@@ -156,12 +156,12 @@ def _take(told: Told, *, connect: bool) -> str:
     return "queued" if any(claimed) else "duplicate"
 
 
-def claim_event(scope: Scope, told: Told) -> bool:
+def claim_event(scope: Scope, told: Told, *, recovered: bool = False) -> bool:
     """Claim an event for one app and queue its work, together or not at all; False if it was claimed before."""
     with change(scope):
         row = StripeEvent(
             **owned_by(scope), account_id=told.account_id, event_id=told.id, type=told.type,
-            object_id=told.object_id, created=told.created,
+            object_id=told.object_id, created=told.created, recovered=recovered,
         )  # fmt: skip
         StripeEvent.unscoped.bulk_create([row], ignore_conflicts=True)
         if not StripeEvent.objects.within(scope).filter(pk=row.pk).exists():

@@ -1,24 +1,30 @@
 """Finding what never arrived: Stripe's own list of events since the last look, and a look at what is still running.
 
-Both only queue the same work as the inbox does, so a repair leaves the same trace as the event would have.
+Both end in the same work as the inbox's, so a repair leaves the same trace as the event would have.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
-from billing.models import StripeConnection, StripeEvent, Subscription
+from billing.errors import IllegalTransition, UnknownStripeReference
+from billing.facts import StripeSubscriptionFacts
+from billing.models import StripeConnection, StripeEvent, SubscriptionTransition
+from billing.services.subscriptions import step_to
 from billing.stripe.gateway import ConnectedAccount, Json
 from billing.stripe.inbox import Told, claim_event, kind_of
 from billing.stripe.queue import defer_sync
-from billing.stripe.translate import moment
+from billing.stripe.running import SWEEP, running_on
+from billing.stripe.sync import complete_subscription, sync_until_done
+from billing.stripe.translate import is_ours, moment, subscription_facts
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.transactions import change, reading, require_change
+from stackbe.kernel.transactions import change, reading
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("stackbe.stripe")
 MOST_EVENTS = 1000
 FIRST_LOOK = 100
+MOST_SUBSCRIPTIONS = 1_000_000
 STALE = timedelta(minutes=10)
 REPAIRS = Counter("stackbe_stripe_repairs_total", "Events that never arrived or were never worked off, and were found.")
 
@@ -50,7 +57,7 @@ def look_for_missed(scope: Scope, account_id: str) -> Found:
     if connection is None:
         return Found(0, 0)
     listed = _since(ConnectedAccount(account_id), cursor)
-    missed = sum(claim_event(scope, told) for told in _relevant(account_id, listed))
+    missed = sum(claim_event(scope, told, recovered=True) for told in _relevant(account_id, listed))
     stuck = _queue_stuck(scope, account_id)
     with change(scope):
         rows = StripeConnection.objects.within(scope).filter(pk=connection.pk)
@@ -64,21 +71,80 @@ def look_for_missed(scope: Scope, account_id: str) -> Found:
     return Found(missed, stuck)
 
 
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A subscription on which the two sides disagree. `subject` is our id, empty where we have no row."""
+
+    stripe_id: str
+    subject: str
+    what: str
+
+    @property
+    def sentence(self) -> str:
+        """Return it in words."""
+        return f"{self.subject or 'unknown here'} ({self.stripe_id}): {self.what}"
+
+
+def compare(scope: Scope, account_id: str) -> list[Mismatch]:
+    """Return where our subscriptions and Stripe's differ, live ones of either side. Nothing is changed.
+
+    Raises as the gateway does.
+    """
+    account = ConnectedAccount(account_id)
+    with reading(scope):
+        running = {row.stripe_subscription_id: row.public_id for row in running_on(scope, account_id)}
+    found, seen = [], set()
+    for body in account.list("subscription", most=MOST_SUBSCRIPTIONS):
+        if body["id"] not in running and not is_ours(scope, body):
+            continue
+        seen.add(body["id"])
+        began = wall_clock()
+        facts = subscription_facts(account_id, complete_subscription(account, body), began)
+        with reading(scope):
+            what = _difference(scope, facts)
+        if what:
+            found.append(Mismatch(body["id"], running.get(body["id"], ""), what))
+    gone = [stripe_id for stripe_id in running if stripe_id not in seen]
+    return [*found, *(Mismatch(each, running[each], "runs here and has ended at Stripe") for each in gone)]
+
+
+def repair_mismatch(scope: Scope, account_id: str, mismatch: Mismatch) -> None:
+    """Make our side follow Stripe's, where it can. The history names the sweep as its cause."""
+    with suppress(UnknownStripeReference):
+        sync_until_done(scope, account_id, "subscription", mismatch.stripe_id, cause=SWEEP)
+
+
 def sweep_subscriptions(scope: Scope, account_id: str) -> int:
-    """Queue a fresh look at every subscription that is not over; return how many."""
+    """Compare every live subscription and repair what differs; return how many did."""
+    mismatches = compare(scope, account_id)
+    for each in mismatches:
+        log.warning("subscription was out of step", extra={"stripe_id": each.stripe_id, "what": each.what})
+        repair_mismatch(scope, account_id, each)
+    REPAIRS.inc(len(mismatches))
     with change(scope):
-        return queue_running(scope, account_id)
+        rows = StripeConnection.objects.within(scope).filter(account_id=account_id)
+        rows.filter(status=StripeConnection.Status.CONNECTED).update(in_step_at=wall_clock())
+    return len(mismatches)
 
 
-def queue_running(scope: Scope, account_id: str) -> int:
-    """Queue the same in the open change."""
-    require_change()
-    rows = Subscription.objects.within(scope).filter(stripe_account=account_id)
-    running = rows.exclude(status=Subscription.Status.CANCELED).exclude(stripe_subscription_id="")
-    found = list(running.values_list("stripe_subscription_id", flat=True))
-    for stripe_id in found:
-        defer_sync(scope, account_id, "subscription", stripe_id, cause="system:sweep")
-    return len(found)
+def repairs_since(scope: Scope, moment: datetime) -> int:
+    """Return how much had to be made up for since a moment: events looked for, subscriptions put right."""
+    events = StripeEvent.objects.within(scope).filter(recovered=True, received_at__gte=moment).count()
+    steps = SubscriptionTransition.objects.within(scope).filter(cause=SWEEP, occurred_at__gte=moment)
+    return events + steps.count()
+
+
+def _difference(scope: Scope, facts: StripeSubscriptionFacts) -> str:
+    try:
+        row, step = step_to(scope, facts)
+    except UnknownStripeReference:
+        return "is at Stripe and belongs to nobody known here"
+    except IllegalTransition:
+        return f"has ended here and is {facts.status} at Stripe"
+    if row is None:
+        return "is at Stripe and not known here"
+    changed = step.changed if step else {}
+    return ", ".join(f"{name} is {was} here and {now} at Stripe" for name, (was, now) in sorted(changed.items()))
 
 
 def _live(scope: Scope, account_id: str) -> StripeConnection | None:
@@ -115,6 +181,7 @@ def _queue_stuck(scope: Scope, account_id: str) -> int:
             account_id=account_id, state=StripeEvent.State.RECEIVED, received_at__lt=wall_clock() - STALE
         )
         stuck = list(rows.order_by("pk")[:MOST_EVENTS])
+        rows.filter(pk__in=[event.pk for event in stuck]).update(recovered=True)
         for event in stuck:
             kind = kind_of(event.type)
             if kind is not None:

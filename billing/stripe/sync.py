@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
 
+from billing.lifecycle import CANCELED, STATUS_OF
 from billing.models import Checkout, StripeConnection, StripeEvent, Subscription
 from billing.services.invoices import record_invoice
 from billing.services.subscriptions import apply_stripe_subscription, grant_purchase
@@ -172,9 +173,14 @@ def _fetch(account: ConnectedAccount, kind: str, object_id: str) -> Json | None:
         return None
     if kind == "invoice":
         _add_payments(account, body)
-    if kind == "subscription" and body.get("schedule"):
+    return complete_subscription(account, body) if kind == "subscription" else body
+
+
+def complete_subscription(account: ConnectedAccount, body: Json) -> Json:
+    """Add what a subscription does not say itself: what its schedule holds, whether a trial becomes a paid period."""
+    if body.get("schedule"):
         body["schedule_body"] = account.fetch("subscription_schedule", reference(body["schedule"]))
-    if kind == "subscription" and body["status"] == "trialing" and not body["has_payment_method"]:
+    if body["status"] == "trialing" and not body["has_payment_method"]:
         customer = account.fetch("customer", reference(body["customer"]))
         body["has_payment_method"] = bool(customer.get("has_payment_method"))
     return body
@@ -256,7 +262,12 @@ def _record_subscription(scope: Scope, account_id: str, body: Json, cause: str, 
     known = Subscription.objects.within(scope).filter(stripe_account=account_id, stripe_subscription_id=body["id"])
     if not translate.is_ours(scope, body) and not known.exists():
         return False
-    apply_stripe_subscription(scope, translate.subscription_facts(account_id, body, began), cause)
+    facts = translate.subscription_facts(account_id, body, began)
+    if known.filter(status=Subscription.Status.CANCELED).exists() and STATUS_OF[facts.status] != CANCELED:
+        # It was ended here alone while the account was away. What is over here stays so; the drift view shows it.
+        log.warning("runs at stripe and has ended here", extra={"stripe_id": body["id"]})
+        return True
+    apply_stripe_subscription(scope, facts, cause)
     return True
 
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from billing.models import StripeConnection, StripeEvent, Subscription
 from billing.stripe.connect import disconnect
 from billing.stripe.drift import find_drift, repair
 from billing.stripe.errors import StripeNotConnected
-from billing.stripe.reconcile import look_for_missed
+from billing.stripe.reconcile import look_for_missed, repairs_since
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.transactions import change, reading
 from tests.queue import run_jobs, run_periodic
@@ -102,6 +103,56 @@ def test_the_nightly_sweep_follows_what_no_event_told(shop: Any):
     run_jobs()
 
     assert subscriptions(shop) == ["canceled"]
+
+
+def test_a_repair_is_recorded_with_its_cause_and_counted(shop: Any):
+    subscription = shop.subscribe()
+    shop.sandbox.fault("drop")
+    shop.sandbox.call("DELETE", f"/v1/subscriptions/{subscription['stripeSubscriptionId']}", account=shop.account_id)
+
+    run_periodic("billing.sweep_subscriptions")
+
+    history = shop.api.get(f"/subscriptions/{subscription['id']}/history").json()["data"]
+    assert (history[0]["transition"], history[0]["cause"]) == ("canceled", "system:sweep")
+    with reading(shop.company.scope):
+        assert repairs_since(shop.company.scope, wall_clock() - timedelta(hours=1)) == 1
+    assert connection(shop).in_step_at is not None
+
+
+def test_a_subscription_of_which_nothing_was_ever_heard_is_found(shop: Any):
+    shop.sandbox.fault("drop")
+    shop.sandbox.pay(shop.checkout()["url"])
+
+    run_periodic("billing.sweep_subscriptions")
+
+    assert subscriptions(shop) == ["active"]
+
+
+def test_the_command_prints_the_differences_and_repairs_unless_told_not_to(shop: Any, capsys: Any):
+    subscription = shop.subscribe()
+    path = f"/v1/subscriptions/{subscription['stripeSubscriptionId']}"
+    shop.sandbox.fault("drop")
+    shop.sandbox.call("POST", path, {"cancel_at_period_end": "true"}, account=shop.account_id)
+
+    call_command("reconcile", "--dry-run", "--app", shop.company.app)
+    dry = capsys.readouterr().out
+    assert "cancel_at_period_end is False here and True at Stripe" in dry
+    assert shop.current().json()["cancelAtPeriodEnd"] is False
+
+    call_command("reconcile", "--app", shop.company.app)
+    run_jobs()
+    assert shop.current().json()["cancelAtPeriodEnd"] is True
+    capsys.readouterr()
+    call_command("reconcile", "--dry-run")
+    assert "0 subscriptions differ" in capsys.readouterr().out
+
+
+def test_the_command_says_which_account_cannot_be_read(shop: Any, settings: Any):
+    with pytest.raises(CommandError, match="No connected app"):
+        call_command("reconcile", "--app", "app_nobody")
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    with pytest.raises(CommandError, match="1 accounts"):
+        call_command("reconcile", "--dry-run")
 
 
 def test_two_sides_in_step_show_no_drift(shop: Any):
