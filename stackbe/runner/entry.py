@@ -39,13 +39,14 @@ OWNER_COMMANDS = {
     "sqlmigrate",
     "squashmigrations",
 }
-WORKER_COMMANDS = {"dispatcher", "procrastinate", "worker"}
+WORKER_COMMANDS = {"archiver", "backup", "dispatcher", "drill", "procrastinate", "worker"}
 # They need settings, but no database that answers.
 OFFLINE_COMMANDS = {
     "--help",
     "-h",
     "--version",
     "collectstatic",
+    "restore",
     "diffsettings",
     "findstatic",
     "help",
@@ -61,6 +62,9 @@ OVERVIEW = """StackBE's own commands:
     test          run every test, on a real PostgreSQL
     new_tenant    make a tenant with an app and keys to script against (--json)
     staff_link    print the link that makes the first administrator of the staff console
+    backup        take an encrypted backup of the whole database
+    drill         restore the newest backup beside it and prove that it is whole (--to TIME)
+    restore       unpack a backup at a chosen second, for a server of your own
     roles         make the database and its roles for a deployment
 
 The framework's, for the same database:
@@ -127,7 +131,7 @@ def environment_for(command: str) -> dict[str, str]:
     if is_development():
         folder = state.home()
         found |= state.overlay(state.development_environment(folder), os.environ)
-        found["STATIC_ROOT"] = str(folder / "static")
+        found |= {"STATIC_ROOT": str(folder / "static"), "BACKUP_DIR": str(folder / "backups")}
         if not os.environ.get("DATABASE_URL"):
             # Imported by name: it needs the packages of the virtual environment.
             devdb = import_module("stackbe.runner.devdb")

@@ -26,6 +26,9 @@ OWNER = "stackbe_owner"
 LOGIN_ROLES = ("stackbe_owner", "stackbe_web", "stackbe_worker", "stackbe_staff")
 # Owns the SECURITY DEFINER look-ups that run before the tenant is known; nobody logs in as it.
 LOOKUP_ROLE = "stackbe_lookup"
+# Copies the whole server for backups and reads no table. Only the worker's side gets its URL, and only where it is set.
+BACKUP_ROLE = "stackbe_backup"
+BACKUP_URL = "DATABASE_BACKUP_URL"
 # The tests' own, on the tests' own server: it may become any of the others.
 TEST_ROLE = "stackbe_test"
 OLDEST_SERVER = 160000
@@ -130,6 +133,16 @@ def make_test_role(connection: Connection) -> None:
     grant_membership(connection, [*LOGIN_ROLES, LOOKUP_ROLE], to=TEST_ROLE)
 
 
+def make_backup_role(connection: Connection, password: str | None = None) -> None:
+    """Make the role that takes base backups and receives WAL. Only somebody who may replicate can make it."""
+    if not connection.execute("select 1 from pg_roles where rolname = %s", [BACKUP_ROLE]).fetchone():
+        connection.execute(sql.SQL("create role {} login replication").format(sql.Identifier(BACKUP_ROLE)))
+    if password:
+        hashed = connection.pgconn.encrypt_password(password.encode(), BACKUP_ROLE.encode(), b"scram-sha-256").decode()
+        statement = sql.SQL("alter role {} password {}").format(sql.Identifier(BACKUP_ROLE), sql.Literal(hashed))
+        connection.execute(statement)
+
+
 def passwords_of(urls: Iterable[str]) -> dict[str, str]:
     """The passwords that database URLs carry, by role; a role without one is left as it is."""
     parts = [urlsplit(url) for url in urls]
@@ -156,6 +169,8 @@ def provision(admin_url: str, environment: Mapping[str, str]) -> list[str]:
     with connect(admin_url) as connection:
         make_roles(connection, passwords)
         make_database(connection, name)
+        if environment.get(BACKUP_URL):
+            make_backup_role(connection, urlsplit(environment[BACKUP_URL]).password)
         admin = psycopg.conninfo.conninfo_to_dict(admin_url)
     with connect(psycopg.conninfo.make_conninfo("", **{**admin, "dbname": name})) as connection:
         prepare_database(connection)

@@ -53,6 +53,7 @@ def main(argv: list[str]) -> int:
         settings = state.overlay(state.development_environment(folder, port=asked.port), os.environ)
         with database() as (urls, marks, tend):
             environment = {**os.environ, **settings, **urls, "STATIC_ROOT": str(folder / "static")}
+            environment |= {"BACKUP_DIR": os.environ.get("BACKUP_DIR", str(folder / "backups"))}
             environment["PYTHONUNBUFFERED"] = "1"
             migrate(environment, marks)
             collect_static(environment, folder)
@@ -158,6 +159,8 @@ def programs(port: int, environment: Mapping[str, str], folder: Path) -> list[Pr
     metrics = folder / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir()
+    backup_url = environment.get("DATABASE_BACKUP_URL")
+    environment = {name: value for name, value in environment.items() if name != "DATABASE_BACKUP_URL"}
     binds = [f"127.0.0.1:{port}", *([f"[::1]:{port}"] if ports.has_ipv6() else [])]
     web = {
         **environment,
@@ -172,6 +175,10 @@ def programs(port: int, environment: Mapping[str, str], folder: Path) -> list[Pr
         Program("worker", [sys.executable, MANAGE, "worker"], worker, REPOSITORY),
         Program("dispatcher", [sys.executable, MANAGE, "dispatcher"], worker, REPOSITORY),
     ]
+    if backup_url:
+        copies = {**worker, "DATABASE_BACKUP_URL": backup_url}
+        found[1] = Program("worker", [sys.executable, MANAGE, "worker"], copies, REPOSITORY)
+        found.append(Program("archiver", [sys.executable, MANAGE, "archiver"], copies, REPOSITORY))
     if state.uses_sandbox(environment):
         sandbox = [sys.executable, "-m", "billing.stripe.sandbox",
                    "--port", str(port + 1), "--state", str(folder / "sandbox.json")]  # fmt: skip

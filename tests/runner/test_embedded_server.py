@@ -28,8 +28,11 @@ def ask(server, role, statement, database="stackbe"):
 
 def test_a_cold_start_leaves_a_database_that_every_role_can_enter(server):
     with server.running() as environment:
+        backup_url = environment.pop("DATABASE_BACKUP_URL")
         for url in environment.values():
             psycopg.connect(url).close()
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            psycopg.connect(backup_url)
 
     assert set(environment) == {"DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_WORKER_URL", "DATABASE_STAFF_URL"}
 
@@ -45,7 +48,7 @@ def test_no_role_of_ours_is_superuser_or_walks_around_row_level_security(intact)
     )
 
     assert strong == []
-    assert [row[0] for row in logins] == sorted([*LOGINS, "stackbe_test"])
+    assert [row[0] for row in logins] == sorted([*LOGINS, "stackbe_backup", "stackbe_test"])
 
 
 def test_a_role_that_walks_around_row_level_security_is_refused(server):

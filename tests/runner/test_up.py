@@ -50,6 +50,7 @@ def environment(tmp_path):
         **state.development_environment(tmp_path, port=8100),
         "DATABASE_URL": "secret",
         "DATABASE_OWNER_URL": "secret",
+        "DATABASE_BACKUP_URL": "secret",
     }
 
 
@@ -59,6 +60,12 @@ def test_the_servers_are_those_of_the_procfile_and_the_sandbox(environment, tmp_
     names = [program.name for program in up.programs(8100, environment, tmp_path)]
 
     assert {*names, "release"} == {*procfile, "sandbox"}
+
+
+def test_only_worker_and_archiver_can_copy_the_whole_server(environment, tmp_path):
+    programs = up.programs(8100, environment, tmp_path)
+
+    assert {each.name for each in programs if "DATABASE_BACKUP_URL" in each.environment} == {"worker", "archiver"}
 
 
 def test_the_sandbox_gets_no_address_of_our_database(environment, tmp_path):

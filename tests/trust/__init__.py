@@ -1,0 +1,1 @@
+"""What this deployment promises, and proves of itself."""
