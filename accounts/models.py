@@ -21,6 +21,7 @@ from accounts.developer_models import (  # noqa: F401  # Django looks for an app
 from accounts.file_models import CustomerFile  # noqa: F401  # likewise
 from accounts.logo_models import AppLogo  # noqa: F401  # likewise
 from accounts.organization_models import OrganizationInvite  # noqa: F401  # likewise
+from accounts.social_models import CustomerIdentity, SocialAttempt, SocialProvider  # noqa: F401  # likewise
 from stackbe.kernel import crypto, ids
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.fields import Sealed

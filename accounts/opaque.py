@@ -5,7 +5,8 @@ bits). Only SHA-256 of the whole is stored. The id in it lets a spent token be t
 for as long as the spent row's id is remembered, without keeping anything of the secret.
 
 `sbl_` a developer's link · `sbm_` a customer's link and `sbi_` an invitation to an organization (both
-name their app as well) · `sbc_` the one-time code on an app's callback · `sbr_` a refresh token.
+name their app as well) · `sbc_` the one-time code on an app's callback · `sbr_` a refresh token ·
+`sbs_` the state of a sign-in at a provider and `sba_` leave to connect an account there (name their app too).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ MAGIC_LINK = "sbm"
 INVITE = "sbi"
 ONE_TIME_CODE = "sbc"
 REFRESH_TOKEN = "sbr"  # noqa: S105  # a prefix
-NAMING_THEIR_APP = frozenset({MAGIC_LINK, INVITE})
+SOCIAL_STATE = "sbs"
+SOCIAL_LINK = "sba"
+NAMING_THEIR_APP = frozenset({MAGIC_LINK, INVITE, SOCIAL_STATE, SOCIAL_LINK})
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 DIGITS = 6
 TRIES = 5

@@ -18,6 +18,8 @@ from accounts.models import (
 )
 from accounts.organization_models import OrganizationInvite
 from accounts.services.exports import drop_exports
+from accounts.services.social_identities import identities_of, identity_as_event
+from accounts.social_models import SocialAttempt
 from stackbe.kernel.clock import render
 from stackbe.kernel.ids import encode
 from stackbe.kernel.scope import PLATFORM
@@ -171,6 +173,18 @@ def erase_places(scope: Scope, subject_id: UUID) -> int:
     return OrganizationMember.objects.within(scope).filter(customer_id=subject_id).delete()[0]
 
 
+def export_identities(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
+    """Return the accounts elsewhere that sign the customer in, with what their providers call them."""
+    rows = identities_of(scope, subject_id).order_by("id")
+    return [identity_as_event(row) | {"subject": row.subject} for row in rows]
+
+
+def erase_identities(scope: Scope, subject_id: UUID) -> int:
+    """Forget those accounts, and connections under way."""
+    attempts = SocialAttempt.objects.within(scope).filter(customer_id=subject_id)
+    return attempts.delete()[0] + identities_of(scope, subject_id).delete()[0]
+
+
 def export_developer(scope: Scope, subject_id: UUID) -> dict[str, Any] | None:
     """Return who a developer is; only the platform asks, tenants do not own developers."""
     user = User.objects.filter(pk=subject_id).first() if scope.tenant_id == PLATFORM else None
@@ -227,6 +241,12 @@ def register_holders() -> None:
         erase=erase_places,
     )
     register(
+        "identities",
+        models=("accounts.CustomerIdentity", "accounts.SocialAttempt"),
+        export=export_identities,
+        erase=erase_identities,
+    )
+    register(
         "developer",
         models=("accounts.User", "accounts.DeveloperLink"),
         export=export_developer,
@@ -234,7 +254,7 @@ def register_holders() -> None:
     )
     register(
         "app",
-        models=("accounts.Organization", "accounts.SigningKey"),
+        models=("accounts.Organization", "accounts.SigningKey", "accounts.SocialProvider"),
         export=_nothing,
         erase=_none,
     )

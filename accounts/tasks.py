@@ -18,6 +18,7 @@ from accounts.organization_models import OrganizationInvite
 from accounts.services import organizations_erasure, organizations_mail
 from accounts.services.exports import drop_files
 from accounts.services.tokens import rotate_signing_key
+from accounts.social_models import SocialAttempt
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import every_tenant, periodic
 from stackbe.kernel.scope import PLATFORM, system_scope
@@ -58,6 +59,7 @@ def purge_expired(timestamp: int) -> None:
             MagicLink.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
             OneTimeCode.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
             OrganizationInvite.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_INVITES).delete()
+            SocialAttempt.objects.across_apps(scope).filter(expires_at__lt=moment).delete()
             RefreshToken.objects.across_apps(scope).filter(expires_at__lt=moment).delete()
             CustomerSession.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_SESSIONS).delete()
             SigningKey.objects.across_apps(scope).filter(retired_at__lt=moment - KEEP_EXPIRED).delete()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import path
 
-from accounts import organization_urls
+from accounts import organization_urls, social_urls
 from accounts.dashboard import urls as dashboard
 from accounts.pages import customers as customer_pages
 from accounts.pages import developers, second_factor
@@ -84,9 +84,11 @@ ROUTES += [
     ),
 ]
 ROUTES += organization_urls.ROUTES
+ROUTES += social_urls.ROUTES
 PAGES: list[URLPattern] = [
     *dashboard.PAGES,
     *organization_urls.PAGES,
+    *social_urls.PAGES,
     path("auth/confirm", customer_pages.confirm, name="customer-confirm"),
     path("brand/<str:app_id>/<str:digest>", customer_pages.logo, name="app-logo"),
     path("auth/peek", customer_pages.peek, name="customer-peek"),

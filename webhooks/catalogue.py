@@ -10,6 +10,8 @@ EVENT_TYPES = (
     "customer.created",
     "customer.updated",
     "customer.deleted",
+    "customer.identity_linked",
+    "customer.identity_unlinked",
     "payment.succeeded",
     "payment.failed",
     "payment.action_required",

@@ -1,9 +1,11 @@
-"""One GET from an address that a tenant named, behind the same wall as deliveries: judged, pinned, bounded."""
+"""Calls to addresses that a tenant named, behind the same wall as deliveries: judged, pinned, bounded."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
@@ -11,33 +13,65 @@ from yarl import URL
 from webhooks.addresses import TargetRefused, judge_url
 from webhooks.sending import USER_AGENT, Sender
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 TOTAL_SECONDS = 10.0
+PICTURES = {"Accept": "image/*"}
 
 
 class FetchFailed(Exception):
     """Nothing was got. The text says why, in one sentence."""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Got:
+    """What a server answered, whatever its status. It has no repr, since a body may hold a token."""
+
+    status: int
+    body: bytes
+
+
 class Fetcher(Sender):
     """A client that reads; use it as an async context manager."""
 
     async def get(self, url: str, *, live: bool, most_bytes: int) -> bytes:
-        """Return what lies at a URL, or raise `FetchFailed`. Redirects are not followed."""
+        """Return the picture that lies at a URL, or raise `FetchFailed`. Redirects are not followed."""
+        got = await self.ask("GET", url, live=live, most_bytes=most_bytes, headers=PICTURES)
+        if got.status != HTTPStatus.OK:
+            raise FetchFailed(f"The server answered {got.status}.")
+        return got.body
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        live: bool,
+        most_bytes: int,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        seconds: float = TOTAL_SECONDS,
+    ) -> Got:
+        """Return the answer to one request, or raise `FetchFailed`. Redirects are not followed.
+
+        It takes `seconds` at most, whatever the server does, and an answer above `most_bytes` is dropped.
+        """
         if self._session is None:
             raise RuntimeError("use the fetcher inside `async with`")
         try:
             target = judge_url(url, live=live, allow_local=self._allow_local)
             async with (
-                asyncio.timeout(TOTAL_SECONDS),
-                self._session.get(
+                asyncio.timeout(seconds),
+                self._session.request(
+                    method,
                     URL(target.url, encoded=True),
-                    headers={"User-Agent": USER_AGENT, "Accept": "image/*", "Accept-Encoding": "identity"},
+                    data=body,
+                    headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **(headers or {})},
                     allow_redirects=False,
                 ) as response,
             ):
-                if response.status != HTTPStatus.OK:
-                    raise FetchFailed(f"The server answered {response.status}.")
-                return await _whole(response, most_bytes)
+                return Got(response.status, await _whole(response, most_bytes))
         except TargetRefused as refused:
             raise FetchFailed(str(refused)) from None
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as failure:

@@ -48,6 +48,9 @@ ASKED_FOR: Mapping[str, frozenset[str] | None] = {
     "dashboard-member-transfer": None,
     "dashboard-members": None,
     "dashboard-organization-delete": None,
+    "dashboard-provider": None,
+    "dashboard-provider-delete": None,
+    "dashboard-providers": None,
     "dashboard-webhook-action": frozenset({"rotate"}),
     "stripe-disconnect": None,
 }

@@ -23,6 +23,7 @@ from accounts.models import (
 )
 from accounts.organization_models import OrganizationInvite
 from accounts.services.organizations_erasure import leave_every_organization
+from accounts.social_models import CustomerIdentity, SocialAttempt
 from stackbe.kernel import ids
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, wall_clock
@@ -215,7 +216,7 @@ def update_customer(
 
 
 def delete_customer(scope: Scope, customer_id: str) -> Customer:
-    """Sign a customer out, take them out of organizations and hide them; a job lets go of what is held on them.
+    """Sign a customer out everywhere, for good, and hide them; a job lets go of what is held on them.
 
     The address is free for a new customer from now on. `customer.deleted` is emitted when the
     erasure is done, since cancelling at Stripe comes first and may take retries.
@@ -227,6 +228,8 @@ def delete_customer(scope: Scope, customer_id: str) -> Customer:
     RefreshToken.objects.within(scope).filter(session_id__in=sessions.values("id")).delete()
     sessions.filter(revoked_at__isnull=True).update(revoked_at=wall_clock())
     OneTimeCode.objects.within(scope).filter(customer_id=customer.id).delete()
+    SocialAttempt.objects.within(scope).filter(customer_id=customer.id).delete()
+    CustomerIdentity.objects.within(scope).filter(customer_id=customer.id).delete()
     MagicLink.objects.within(scope).filter(email_index=customer.email_index).delete()
     OrganizationInvite.objects.within(scope).filter(email_index=customer.email_index).delete()
     customer.deleted_at = now(scope)

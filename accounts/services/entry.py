@@ -57,9 +57,7 @@ def lead_on(
     Raises `RedirectNotAllowed` where the callback is no longer registered, or the app has none.
     """
     require_change()
-    target = redirect_target(app, redirect_url)
-    if not target:
-        raise RedirectNotAllowed("No callback URL is registered. Add one to settings.callbackUrls of the app.")
+    target = callback_target(app, redirect_url)
     text = opaque.mint(opaque.ONE_TIME_CODE, code_id := new_id())
     OneTimeCode(
         **owned_by(scope),
@@ -73,6 +71,19 @@ def lead_on(
     return with_token(target, text)
 
 
+def callback_target(app: KnownApp, wanted: str | None) -> str:
+    """Return where a proven customer goes, as `redirect_target` does, and refuse an app that registers nothing."""
+    target = redirect_target(app, wanted)
+    if not target:
+        raise RedirectNotAllowed("No callback URL is registered. Add one to settings.callbackUrls of the app.")
+    return target
+
+
 def with_token(url: str, token: str) -> str:
     """Return a callback with `token` added to its query."""
-    return f"{url}{'&' if '?' in url else '?'}{urlencode({'token': token})}"
+    return with_query(url, token=token)
+
+
+def with_query(url: str, **parameters: str) -> str:
+    """Return a callback with parameters added to its query."""
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(parameters)}"

@@ -7,8 +7,12 @@ import re
 
 import pytest
 
+from accounts.services.customers import find_customer
+from accounts.services.social_identities import connect
+from accounts.services.social_protocol import Person
 from stackbe.kernel.ids import encode, new_id
 from stackbe.kernel.scope import Credential
+from stackbe.kernel.transactions import change
 from stackbe.urls import ROUTES
 from tests.cast import Api
 
@@ -18,6 +22,7 @@ PREFIX_OF = {
     "delivery_id": "del",
     "endpoint_id": "we",
     "event_id": "evt",
+    "identity_id": "iden",
     "invite_id": "oinv",
     "key_id": "key",
     "metric_id": "met",
@@ -28,7 +33,7 @@ PREFIX_OF = {
     "subscription_id": "sub",
 }
 # Named by a key of the app's own choosing, which a rival may have too: their own answer, never Acme's.
-BY_NAME = {"feature", "feature_key"}
+BY_NAME = {"feature", "feature_key", "provider"}
 PLACEHOLDER = re.compile(r"<str:(\w+)>")
 BODIES = {
     "subscription": {"quantity": 2},
@@ -44,6 +49,7 @@ BODIES = {
     "app-api-keys": {"name": "m"},
     "auth-magic-link": {"email": "mallory@example.com"},
     "auth-introspect": {"token": "x"},
+    "auth-provider": {"clientId": "m", "clientSecret": "m", "issuer": "https://mallory.example"},
     "organization": {"name": "Mallory"},
     "organization-members": {"customerId": encode("cust", new_id())},
     "organization-member": {"role": "admin"},
@@ -85,6 +91,12 @@ def specimens(acme, acme_api):
     invite = acme_api.post(f"/organizations/{organization['id']}/invites", {"email": "kim@example.com"}).json()
     key = acme_api.get(f"/apps/{acme.app}/api-keys").json()["data"][0]
     sid = acme_api.get(f"/customers/{customer['id']}/sessions").json()["data"][0]["id"]
+    client = {"clientId": "acme", "clientSecret": "acme-at-google"}
+    assert (
+        acme_api.put(f"/apps/{acme.app}/auth/providers/sso", client | {"issuer": "https://a.example"}).status_code
+        == 201
+    )
+    identity = connected(acme, customer["id"])
     assert session["sessionToken"]
     assert all("id" in row for row in (subscription, endpoint, metric)), (subscription, endpoint, metric)
     return {
@@ -93,6 +105,7 @@ def specimens(acme, acme_api):
         "delivery_id": delivery["id"],
         "endpoint_id": endpoint["id"],
         "event_id": event["id"],
+        "identity_id": identity,
         "invite_id": invite["id"],
         "key_id": key["id"],
         "metric_id": metric["id"],
@@ -102,6 +115,13 @@ def specimens(acme, acme_api):
         "session_id": sid,
         "subscription_id": subscription["id"],
     }
+
+
+def connected(company, customer_id: str) -> str:
+    """Connect an account elsewhere to a customer, and return its id."""
+    with change(company.scope):
+        customer = find_customer(company.scope, public_id=customer_id)
+        return connect(company.scope, customer, "sso", Person("https://a.example", "ada", None, None)).public_id
 
 
 def filled(url: str, ids: dict[str, str]) -> str:
@@ -160,6 +180,8 @@ def paths(ids: dict[str, str]) -> dict[str, str]:
         "organization": f"/organizations/{ids['organization_id']}",
         "members": f"/organizations/{ids['organization_id']}/members",
         "invites": f"/organizations/{ids['organization_id']}/invites",
+        "providers": f"/apps/{ids['app_id']}/auth/providers",
+        "identities": f"/customers/{ids['customer_id']}/identities",
     }
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from accounts.models import App
+from accounts.services.social_wire import forget_documents
 from stackbe.kernel.transactions import change
 from tests.cast import Api, Company
-from tests.signin.people import token_of
+from tests.signin.people import Browser, token_of
+from tests.signin.provider import CLIENT_ID, CLIENT_SECRET, Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ADA = "ada@example.com"
 
@@ -63,3 +70,84 @@ def front(acme: Company, mailbox: Any) -> Front:
 def rival(globex: Company, mailbox: Any) -> Front:
     """Globex's."""
     return Front(globex, mailbox)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """A provider of accounts on loopback, which the tests' deployment lets providers point to."""
+    forget_documents()
+    with Provider() as running:
+        yield running
+    forget_documents()
+
+
+class Social:
+    """Acme with a provider of its own turned on, and people with browsers who use it."""
+
+    def __init__(self, company: Company, provider: Provider) -> None:
+        self.company, self.provider = company, provider
+        self.backend = Api(company.key)
+        self.nobody = Api(None)
+        self.auth = f"/apps/{company.app}/auth"
+
+    def put(self, slug: str = "sso", **body: Any) -> Any:
+        """Configure a provider as it stands on loopback."""
+        given = {"clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET, "name": "Acme SSO", **body}
+        if slug not in {"google", "github"}:
+            given.setdefault("issuer", self.provider.issuer)
+        return self.backend.put(f"{self.auth}/providers/{slug}", given)
+
+    def start(self, browser: Browser, slug: str = "sso", **query: str) -> Any:
+        """Press the button on the app's page."""
+        named = {"app": self.company.app, "provider": slug, **query}
+        return browser.get(f"/auth/social/start?{urlencode(named)}")
+
+    def sent(self, browser: Browser, slug: str = "sso", **query: str) -> str:
+        """Press it, and return where at the provider it leads."""
+        response = self.start(browser, slug, **query)
+        assert response.status_code == 302, response.content
+        return response["Location"]
+
+    def back(self, browser: Browser, url: str) -> Any:
+        """Come back to us by a URL that the provider sent the browser to."""
+        return browser.get(url.removeprefix("http://localhost:8000"))
+
+    def go(self, browser: Browser | None = None, slug: str = "sso", **query: str) -> Any:
+        """Go all the way there and back."""
+        browser = browser or Browser()
+        return self.back(browser, self.provider.approve(self.sent(browser, slug, **query)))
+
+    def signed_in(self, response: Any) -> dict[str, Any]:
+        """Redeem the one-time code that a callback leads on with."""
+        assert response.status_code == 302, response.content
+        target = urlsplit(response["Location"])
+        (token,) = parse_qs(target.query)["token"]
+        verified = self.nobody.post(f"{self.auth}/verify", {"token": token})
+        assert verified.status_code == 200, verified.content
+        return verified.json()
+
+    def customers(self) -> list[dict[str, Any]]:
+        """Return the app's customers."""
+        return self.backend.get("/customers").json()["data"]
+
+    def identities(self, customer_id: str) -> list[dict[str, Any]]:
+        """Return what is connected to a customer."""
+        return self.backend.get(f"/customers/{customer_id}/identities").json()["data"]
+
+    def problem(self, slug: str = "sso") -> str:
+        """Return what the app's developers are told of the last failure."""
+        found = self.backend.get(f"{self.auth}/providers/{slug}").json()["lastProblem"]
+        return "" if found is None else found["message"]
+
+
+@pytest.fixture
+def social(acme: Company, provider: Provider) -> Social:
+    """Acme's, turned on."""
+    made = Social(acme, provider)
+    assert made.put().status_code == 201
+    return made
+
+
+def words(response: Any) -> str:
+    """Return what a page says."""
+    return re.sub(r"<[^>]+>|\s+", " ", response.content.decode())
