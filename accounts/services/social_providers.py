@@ -101,8 +101,9 @@ def delete_provider(scope: Scope, slug: str) -> None:
     require_change()
     provider = find_provider(scope, slug)
     SocialAttempt.objects.within(scope).filter(provider=provider).delete()
+    public_id = provider.public_id
     provider.delete()
-    audit(scope, "sign_in_provider.deleted", provider.public_id, detail={"provider": slug})
+    audit(scope, "sign_in_provider.deleted", public_id, detail={"provider": slug})
 
 
 def client_of(scope: Scope, provider: SocialProvider) -> Client:

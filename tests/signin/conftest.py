@@ -150,4 +150,4 @@ def social(acme: Company, provider: Provider) -> Social:
 
 def words(response: Any) -> str:
     """Return what a page says."""
-    return re.sub(r"<[^>]+>|\s+", " ", response.content.decode())
+    return " ".join(re.sub(r"<[^>]+>", " ", response.content.decode()).split())

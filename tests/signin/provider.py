@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
-from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jws import JWSRegistry, serialize_compact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,8 +183,9 @@ class Provider:
 
 def signed(claims: dict[str, Any], key: Any, alg: str, **header: Any) -> str:
     """Return an id token."""
-    header = {"alg": alg, "kid": key.kid, **header}
-    return jwt.encode({k: v for k, v in header.items() if v is not None}, claims, key, algorithms=[alg])
+    spoken = {"alg": alg, "kid": key.kid, **header}
+    registry = JWSRegistry(algorithms=[alg], strict_check_header=False)
+    return serialize_compact(spoken, json.dumps(claims).encode(), key, registry=registry)
 
 
 def unsigned(claims: dict[str, Any], alg: str = "none") -> str:

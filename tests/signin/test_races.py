@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 
 from accounts.lookups import known_app
 from accounts.models import Customer, CustomerSession, DeveloperLink, MagicLink, OneTimeCode
 from accounts.services.developers import store_link
 from accounts.services.magic_links import request_magic_link
+from accounts.services.social_wire import forget_documents
 from accounts.services.users import user_by_email
 from stackbe.kernel.models import BrowserSession
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change, reading
 from tests.cast import LOCAL_CALLBACK, found_company
-from tests.signin.conftest import Front
-from tests.signin.people import Browser, token_of
+from tests.signin.conftest import Front, Social
+from tests.signin.people import HOST, Browser, token_of
+from tests.signin.provider import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,3 +173,33 @@ def test_many_hands_on_a_first_sign_in_make_one_signing_key(stage):
     assert answers == [200] * 8
     jwks = stage.nobody.get(f"/apps/{stage.company.app}/.well-known/jwks.json").json()
     assert len(jwks["keys"]) == 1
+
+
+def test_a_state_of_a_provider_signs_one_of_many_hands_in(stage):
+    forget_documents()
+    with Provider() as provider:
+        social = Social(stage.company, provider)
+        assert social.put().status_code == 201
+        browser = Browser()
+        url = provider.approve(social.sent(browser)).removeprefix("http://localhost:8000")
+        cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in browser.client.cookies.items())
+
+        came = at_once(8, lambda _: Client().get(url, headers={**HOST, "Cookie": cookies}).status_code)
+
+        assert Counter(came) == {302: 1, 410: 7}
+        assert provider.calls.count("/token") == 1
+
+
+def test_new_people_of_one_account_become_one_customer(stage):
+    forget_documents()
+    with Provider() as provider:
+        social = Social(stage.company, provider)
+        social.put()
+        browsers = [Browser() for _ in range(6)]
+        urls = [provider.approve(social.sent(browser)) for browser in browsers]
+
+        came = at_once(6, lambda n: social.back(browsers[n], urls[n]).status_code)
+
+        assert Counter(came) == {302: 6}
+        (customer,) = social.customers()
+        assert len(social.identities(customer["id"])) == 1
