@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from csp.decorators import csp_update
 from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -19,7 +19,7 @@ from accounts.lookups import KnownApp, known_app
 from accounts.models import App
 from accounts.pages.browser import discreet
 from accounts.pages.forms import CodeForm
-from accounts.services import magic_links
+from accounts.services import magic_links, social
 from accounts.services.logos import brand_of, stored_logo
 from stackbe.kernel import ids
 from stackbe.kernel.transactions import reading
@@ -112,6 +112,15 @@ def brand(app: KnownApp) -> dict[str, Any]:
     return brand_of(app)
 
 
+def buttons(app: KnownApp) -> list[dict[str, str]]:
+    """Return what leads to each provider that customers of an app may sign in with: `name` and `url`."""
+    scope = app.system_scope(social.ACTOR)
+    with reading(scope):
+        found = [(provider.name, provider.slug) for provider in social.offered(scope)]
+    named, path = ids.encode(App.id_prefix, app.id), reverse("social-start")
+    return [{"name": name, "url": f"{path}?{urlencode({'app': named, 'provider': slug})}"} for name, slug in found]
+
+
 def app_named(app_id: str) -> KnownApp | None:
     """Return the app in service that a page's address names, None where there is none."""
     try:
@@ -136,8 +145,9 @@ def see_other(url: str) -> HttpResponse:
 
 
 def _dead(request: HttpRequest, app: KnownApp | None, refusal: ApiError) -> HttpResponse:
-    context = {"reason": str(refusal), "brand": None if app is None else brand(app)}
-    return render(request, "auth/link_dead.html", context, status=GONE)
+    context = {"reason": str(refusal)} if app is None else {"reason": str(refusal), "brand": brand(app)}
+    providers = [] if app is None else buttons(app)
+    return render(request, "auth/link_dead.html", {**context, "providers": providers}, status=GONE)
 
 
 @require_safe

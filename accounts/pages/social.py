@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from csp.decorators import csp_update
-from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
@@ -28,7 +27,7 @@ from stackbe.kernel.transactions import reading
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
     from accounts.lookups import KnownApp
 
@@ -56,7 +55,7 @@ def start(request: HttpRequest) -> HttpResponse:
         return _refused(request, app, str(refusal), status=refusal.status)
     except NotSignedIn as reason:
         return _refused(request, app, reason.told(_name(app, slug)), status=UNAVAILABLE, retry=request.get_full_path())
-    response = HttpResponseRedirect(url)
+    response = see_other(url)
     remember_browser(response, browser)
     return response
 
@@ -72,10 +71,10 @@ def callback(request: HttpRequest, app_id: str, provider: str) -> HttpResponse:
     again = f"{reverse('social-start')}?{urlencode({'app': app_id, 'provider': provider})}"
     try:
         answer = _answer(request)
-        return HttpResponseRedirect(social.finish(app, provider, browser_secret(request) or "", answer))
+        return see_other(social.finish(app, provider, browser_secret(request) or "", answer))
     except social.CameBack as back:
         if isinstance(back.reason, Declined):
-            return HttpResponseRedirect(back.back)
+            return see_other(back.back)
         sentence = back.reason.told(_name(app, provider))
         return _refused(request, app, sentence, status=BAD, back=back.back)
     except AttemptGone as reason:
@@ -109,16 +108,6 @@ def connect(request: HttpRequest) -> HttpResponse:
     # Browsers hold form-action against the redirect that follows as well.
     csp_update({"form-action": [offer.authorize_origin]})(lambda _request: page)(request)
     return page
-
-
-def buttons(app: KnownApp) -> list[dict[str, str]]:
-    """Return what leads to each provider that customers of an app may sign in with: `name` and `url`."""
-    scope = app.system_scope(social.ACTOR)
-    with reading(scope):
-        found = [(provider.name, provider.slug) for provider in social.offered(scope)]
-    named = ids.encode(App.id_prefix, app.id)
-    path = reverse("social-start")
-    return [{"name": name, "url": f"{path}?{urlencode({'app': named, 'provider': slug})}"} for name, slug in found]
 
 
 def _answer(request: HttpRequest) -> dict[str, str]:

@@ -105,7 +105,7 @@ class Social:
     def sent(self, browser: Browser, slug: str = "sso", **query: str) -> str:
         """Press it, and return where at the provider it leads."""
         response = self.start(browser, slug, **query)
-        assert response.status_code == 302, response.content
+        assert response.status_code == 303, response.content
         return response["Location"]
 
     def back(self, browser: Browser, url: str) -> Any:
@@ -119,7 +119,7 @@ class Social:
 
     def signed_in(self, response: Any) -> dict[str, Any]:
         """Redeem the one-time code that a callback leads on with."""
-        assert response.status_code == 302, response.content
+        assert response.status_code == 303, response.content
         target = urlsplit(response["Location"])
         (token,) = parse_qs(target.query)["token"]
         verified = self.nobody.post(f"{self.auth}/verify", {"token": token})

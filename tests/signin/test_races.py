@@ -186,7 +186,7 @@ def test_a_state_of_a_provider_signs_one_of_many_hands_in(stage):
 
         came = at_once(8, lambda _: Client().get(url, headers={**HOST, "Cookie": cookies}).status_code)
 
-        assert Counter(came) == {302: 1, 410: 7}
+        assert Counter(came) == {303: 1, 410: 7}
         assert provider.calls.count("/token") == 1
 
 
@@ -200,6 +200,6 @@ def test_new_people_of_one_account_become_one_customer(stage):
 
         came = at_once(6, lambda n: social.back(browsers[n], urls[n]).status_code)
 
-        assert Counter(came) == {302: 6}
+        assert Counter(came) == {303: 6}
         (customer,) = social.customers()
         assert len(social.identities(customer["id"])) == 1

@@ -274,7 +274,7 @@ def test_a_provider_that_misbehaves_is_a_page_that_says_so(social, path, answer)
     social.provider.answers[path] = answer
     browser = Browser()
     response = social.start(browser)
-    if response.status_code == 302:
+    if response.status_code == 303:
         response = social.back(browser, social.provider.approve(response["Location"]))
 
     assert response.status_code in {400, 503}
@@ -290,7 +290,7 @@ def test_a_slow_provider_is_not_waited_for(social, path, monkeypatch):
     browser = Browser()
     began = time.monotonic()
     response = social.start(browser)
-    if response.status_code == 302:
+    if response.status_code == 303:
         response = social.back(browser, social.provider.approve(response["Location"]))
 
     assert time.monotonic() - began < 5

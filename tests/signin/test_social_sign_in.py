@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from accounts.opaque import MAGIC_LINK, mint
 from accounts.social_models import CustomerIdentity
+from stackbe.kernel.ids import new_id
 from stackbe.kernel.transactions import reading
 from tests.cast import LOCAL_CALLBACK, Api
 from tests.signin.conftest import words
@@ -174,6 +177,19 @@ def test_a_closed_app_signs_nobody_in(social):
 
     assert social.start(Browser()).status_code == 400
     assert social.back(browser, url).status_code == 400
+
+
+def test_a_dead_link_offers_what_the_app_turned_on(social):
+    page = Browser().get(f"/auth/confirm?app={social.company.app}")
+    assert page.status_code == 200
+    dead = Browser().post(
+        f"/auth/confirm?app={social.company.app}", {"token": mint(MAGIC_LINK, new_id(), app_id=social.company.app_id)}
+    )
+
+    assert dead.status_code == 410
+    assert "Sign in with Acme SSO" in words(dead)
+    path = re.search(r'href="(/auth/social/start[^"]+)"', dead.content.decode())[1].replace("&amp;", "&")
+    assert Browser().get(path).status_code == 303
 
 
 def test_google_is_openid_connect_with_an_issuer_that_is_known(social, provider, monkeypatch):
