@@ -159,8 +159,8 @@ def _settled_issuer(slug: str, given: str | None, environment: str) -> str:
 
 
 def _settled_scopes(slug: str, given: Sequence[str] | None) -> list[str]:
-    wanted: Sequence[str] = given or FIRST_SCOPES.get(slug, OPENID_SCOPES)
-    scopes = list(dict.fromkeys(wanted))
+    otherwise: Sequence[str] = FIRST_SCOPES.get(slug, OPENID_SCOPES)
+    scopes = list(dict.fromkeys(given or otherwise))
     if slug == GITHUB:
         if not {"user", "user:email"} & set(scopes):
             raise ValidationFailed(fields={"scopes": ["GitHub tells no address without user:email."]})
