@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.response import Response
 
+REFUSED = "api_key.refused"  # an attempt on a key that is not the caller's, or not theirs to end
+
 
 class AppKeys(ApiView):
     """The keys of one app."""
@@ -44,7 +46,7 @@ class AppKeys(ApiView):
 class AppKey(ApiView):
     """One key of an app."""
 
-    @operation(status=204)
+    @operation(status=204, refusals=REFUSED)
     def delete(self, request: Request, app_id: str, key_id: str) -> Response:
         """Revoke a key: it is refused on the very next request, on every process."""
         app = app_of_path(self.scope, app_id)
@@ -56,7 +58,7 @@ class AppKey(ApiView):
 class AppKeyRotation(ApiView):
     """The replacement of a key."""
 
-    @operation(input=RotateInput, output=NewApiKeyOutput, status=201, extra_statuses=(409,))
+    @operation(input=RotateInput, output=NewApiKeyOutput, status=201, extra_statuses=(409,), refusals=REFUSED)
     def post(self, request: Request, app_id: str, key_id: str) -> Response:
         """Replace a key by one with the same rights; the old one works until the grace ends."""
         app = app_of_path(self.scope, app_id)
@@ -84,7 +86,7 @@ class TenantKeys(ApiView):
 class TenantKey(ApiView):
     """One key of the tenant."""
 
-    @operation(status=204)
+    @operation(status=204, refusals=REFUSED)
     def delete(self, request: Request, key_id: str) -> Response:
         """Revoke a key: it is refused on the very next request, on every process."""
         row = services.fetch_api_key(self.scope, None, key_id)

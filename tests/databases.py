@@ -25,12 +25,12 @@ def maintenance() -> psycopg.Connection[tuple[object, ...]]:
 
 
 def schema_digest() -> str:
-    """Return a digest of all that shapes the schema: a new one means a new template."""
+    """Return a digest of all that shapes the schema: a new one means a new template, a copy of the tree does not."""
     digest = hashlib.sha256()
     files = [p for p in ROOT.rglob("*migrations/*.py") if ".venv" not in p.parts]
     files += [ROOT / "stackbe/kernel/walls.py", ROOT / "requirements.txt", ROOT / "stackbe/runner/roles.py"]
     for path in sorted(files):
-        digest.update(path.as_posix().encode() + path.read_bytes())
+        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -20,6 +20,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from stackbe.kernel import errors, http, limits
+from stackbe.kernel.audit import audit
 from stackbe.kernel.failures import render_error
 from stackbe.kernel.idempotency import Claim, Replay
 from stackbe.kernel.paging import keyset_page
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # elsewhere a body has no meaning (RFC 9110, section 9.3)
+REFUSED = frozenset({403, 404})
+LONGEST_PATH = 300
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -51,6 +54,7 @@ class Operation:
     network: bool = False
     idempotent: bool = True
     extra_statuses: tuple[int, ...] = ()
+    refusals: str = ""
 
 
 def operation(
@@ -63,14 +67,16 @@ def operation(
     network: bool = False,
     idempotent: bool = True,
     extra_statuses: tuple[int, ...] = (),
+    refusals: str = "",
 ) -> Callable[[F], F]:
     """Declare a method's shapes.
 
     `many` wraps the output in the list envelope. `network` says that the method itself opens its
     changes, since it calls Stripe between them. `idempotent=False` is for the few POSTs that take no
-    Idempotency-Key (those under /auth/ and usage/track).
+    Idempotency-Key (those under /auth/ and usage/track). `refusals` is the action under which an attempt that is
+    refused (403, 404) goes on record with the caller: for what names somebody's credential.
     """
-    declared = Operation(input, query, output, status, many, network, idempotent, extra_statuses)
+    declared = Operation(input, query, output, status, many, network, idempotent, extra_statuses, refusals)
 
     def mark(method: F) -> F:
         method.operation = declared  # type: ignore[attr-defined]  # how a view tells what it takes
@@ -117,6 +123,7 @@ class ApiView(APIView):
             response: HttpResponseBase = self._run(wrapped)
         except Exception as failure:  # noqa: BLE001  # one handler shapes every error
             response = self.handle_exception(failure)
+            self._record_refusal(response.status_code)
         self.response = self.finalize_response(wrapped, response, *args, **kwargs)
         return self.response
 
@@ -210,6 +217,15 @@ class ApiView(APIView):
     def allowed_methods(self) -> list[str]:
         """Return the route's methods, for the Allow header."""
         return sorted(self.access)
+
+    def _record_refusal(self, status: int) -> None:
+        """Put a refused attempt on record in the caller's own log, where the operation wants it there."""
+        declared = getattr(getattr(self, (self.request.method or "").lower(), None), "operation", None)
+        scope = getattr(self.request, "_auth", None)  # asking for `auth` would prove a refused credential once more
+        if declared is not None and declared.refusals and isinstance(scope, Scope) and status in REFUSED:
+            with change(scope):
+                detail = {"path": self.request.path[:LONGEST_PATH], "status": status}
+                audit(scope, declared.refusals, detail=detail)
 
     def _scope_or_none(self) -> Scope | None:
         auth = self.request.auth

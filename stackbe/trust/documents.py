@@ -28,6 +28,7 @@ ORDER = (
     "errors",
     "members",
     "security",
+    "checks",
     "sandbox",
     "production",
     "performance",

@@ -59,6 +59,27 @@ def test_a_rivals_key_is_hidden_and_lives_on(acme, globex, globex_api, made):
     assert Api(made["key"]).get("/me").status_code == 200
 
 
+def test_an_attempt_on_a_key_that_is_not_theirs_is_on_record(acme, globex, globex_api, made):
+    def recorded(company):
+        with reading(company.scope):
+            rows = AuditEvent.objects.within(company.scope).filter(action="api_key.refused").order_by("id")
+            return [(row.actor, row.detail["path"], row.detail["status"]) for row in rows]
+
+    theirs = url(globex, made["id"])
+    globex_api.delete(theirs)
+    globex_api.post(f"{theirs}/rotate")
+    globex.api("customers:read").delete(theirs)
+
+    told = recorded(globex)
+    assert [(path, status) for _, path, status in told] == [
+        (f"/v1{theirs}", 404),
+        (f"/v1{theirs}/rotate", 404),
+        (f"/v1{theirs}", 403),
+    ]
+    assert all(actor.startswith("key_") for actor, _, _ in told)
+    assert recorded(acme) == []
+
+
 def test_a_tenants_key_is_not_found_among_the_apps(acme, acme_api):
     with reading(acme.scope):
         row = ApiKey.objects.within(acme.scope).get(name="tenant")

@@ -10,6 +10,8 @@ import pytest
 
 from accounts.errors import PasskeyRefused
 from accounts.models import Passkey, RecoveryCode
+from accounts.pages import proof
+from accounts.pages.proof import PROVING, taken_challenge
 from accounts.services.factors import DeveloperFactors, own_scope
 from accounts.services.passkeys import new_challenge
 from accounts.services.second_factors import MOST_PASSKEYS
@@ -79,6 +81,16 @@ def test_an_answer_is_good_once(ada, mailbox):
     assert first.signed_in
     assert replayed.status_code == 400
     assert not second.signed_in
+
+
+def test_a_challenge_is_taken_once():
+    """Many authenticators do not count, so that only this keeps an answer from coming twice in one session."""
+    session = {}
+    given = proof.new_challenge(session, PROVING)
+
+    assert taken_challenge(session, PROVING) == given
+    with pytest.raises(PasskeyRefused):
+        taken_challenge(session, PROVING)
 
 
 def test_a_challenge_lives_five_minutes(ada, clock, mailbox):

@@ -100,10 +100,13 @@ def test_looking_at_the_page_a_hundred_times_spends_nothing(asker, mailbox):
     assert asker.signed_in
 
 
-def test_another_browser_gets_a_confirmation_that_names_the_account_first(asker, mailbox):
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_another_browser_gets_a_confirmation_that_names_the_account_first(asker, mailbox, asked_before):
     ask(asker)
     token = token_of(mailbox.latest())
     other = Browser("203.0.113.9")
+    if asked_before:  # and so holds a secret of its own
+        ask(other, "mallory@example.com")
 
     first = other.post(CONFIRM, {"token": token})
 
@@ -265,6 +268,20 @@ def test_logging_out_deletes_the_session(asker, mailbox):
     assert not asker.signed_in
     assert BrowserSession.objects.filter(user_id__isnull=False).count() == 0
     assert asker.get("/logout").status_code == 405
+
+
+def test_a_dump_of_the_sessions_signs_nobody_in(asker, mailbox, settings):
+    ask(asker)
+    asker.post(CONFIRM, {"token": token_of(mailbox.latest())})
+    cookie = asker.client.cookies[settings.SESSION_COOKIE_NAME].value
+    (row,) = BrowserSession.objects.filter(user_id=known().id)
+
+    thief = Browser()
+    thief.client.cookies[settings.SESSION_COOKIE_NAME] = row.session_key
+
+    assert cookie not in f"{row.session_key} {row.session_data}"
+    assert thief.get("/account/security").status_code == 302
+    assert asker.get("/account/security").status_code == 200
 
 
 def test_forms_without_their_csrf_token_are_refused(asker):

@@ -99,6 +99,19 @@ def test_a_location_carries_a_code_that_lives_a_minute_and_never_a_session(shop)
     assert Api(code).get(f"{shop.auth}/session").status_code == 401
 
 
+def test_a_callback_taken_away_while_a_code_is_under_way_spends_nothing(shop):
+    """The code lies in a URL that the app no longer owns: whoever reads it there gets no session of it."""
+    code = Browser().post("/auth/confirm", {"token": shop.link()}).headers["Location"].partition("token=")[2]
+    shop.set(callback_urls=["https://app.example.com/elsewhere"])
+
+    refused = shop.verify(code)
+
+    assert refused.status_code == 400
+    assert refused.json()["code"] == "REDIRECT_NOT_ALLOWED"
+    shop.set(callback_urls=[CALLBACK])
+    assert shop.verify(code).status_code == 200
+
+
 def test_no_answer_of_sign_in_has_a_session_in_its_headers(shop):
     answer = shop.verify(shop.link())
     refreshed = shop.refresh(answer.json()["refreshToken"])

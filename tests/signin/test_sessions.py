@@ -305,6 +305,17 @@ def test_a_backend_opens_lists_and_ends_sessions(front, acme, rival):
     assert backend.get(f"/customers/{customer}/sessions").json()["data"] == []
 
 
+def test_a_session_of_another_customer_is_neither_shown_nor_ended(front, acme):
+    ada, bob = front.sign_in(ADA), front.sign_in("bob@example.com")
+    backend = acme.api("auth:write")
+    (row,) = backend.get(f"/customers/{bob['customerId']}/sessions").json()["data"]
+    of_ada = f"/customers/{ada['customerId']}/sessions/{row['id']}"
+
+    assert backend.get(of_ada).status_code == 404
+    assert backend.delete(of_ada).status_code == 404
+    assert front.session(bob["sessionToken"]).status_code == 200
+
+
 def test_a_repeated_opening_gives_the_same_session(front, acme):
     customer = front.backend.post("/customers", {"email": ADA}).json()["id"]
     once = [front.backend.post(f"/customers/{customer}/sessions", Idempotency_Key="one") for _ in range(2)]

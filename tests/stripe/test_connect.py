@@ -137,6 +137,18 @@ def test_a_way_back_works_once(developer: Developer):
     assert [each.status for each in developer.connections()] == ["disconnected"]
 
 
+def test_a_way_back_works_once_even_with_another_code(developer: Developer):
+    first, second = (urlsplit(allow(developer.start())) for _ in range(2))
+    developer.browser.get(first.geturl())
+    with change(developer.scope):
+        StripeConnection.objects.within(developer.scope).update(status="disconnected")
+    state, code = (parse_qs(way.query) for way in (first, second))
+
+    developer.browser.get(f"{first.path}?{urlencode({'state': state['state'][0], 'code': code['code'][0]})}")
+
+    assert [each.status for each in developer.connections()] == ["disconnected"]
+
+
 def test_only_owners_and_admins_connect(developer: Developer):
     with change(developer.scope):
         Membership.objects.within(developer.scope).update(role="developer")

@@ -1,0 +1,339 @@
+"""The numbered promises of security and reliability, and the tests that hold each: docs/checks.md is made of this.
+
+`python -m tests.sabotage.checks > docs/checks.md` writes it anew.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tests.sabotage.controls import SABOTAGES
+from tests.sabotage.shapes import Check
+
+CHECKS = (
+    Check(
+        1,
+        "One unused link, 32 hands at once, 200 times over: one session each time, the row is gone, and everybody "
+        "else gets one and the same error.",
+        (
+            "signin/test_races.py::test_one_link_and_32_hands_make_one_session",
+            "signin/test_races.py::test_one_link_and_32_hands_make_one_session_200_times",
+            "signin/test_races.py::test_one_press_of_the_button_wins_and_its_code_opens_one_session",
+            "signin/test_races.py::test_a_developers_link_opens_one_session_and_founds_one_tenant",
+            "signin/test_races.py::test_wrong_digits_from_many_hands_cost_no_more_than_five_tries_in_all",
+        ),
+    ),
+    Check(
+        2,
+        "A link that is looked at a hundred times, and opened by a browser that runs scripts, is not spent.",
+        (
+            "signin/test_confirmation_page.py::test_the_page_spends_nothing_until_its_button_is_pressed",
+            "signin/test_developer_links.py::test_looking_at_the_page_a_hundred_times_spends_nothing",
+            "organizations/test_invite_page.py::test_looking_at_the_page_spends_nothing_however_often",
+            "browser/test_customer_sign_in.py::test_a_scanner_that_plays_first_leaves_the_link_to_its_owner",
+        ),
+    ),
+    Check(
+        3,
+        "A link that was asked for in one browser opens nothing in another before the account was named there.",
+        (
+            "signin/test_developer_links.py::test_another_browser_gets_a_confirmation_that_names_the_account_first",
+            "signin/test_developer_links.py::test_a_name_shown_for_one_link_does_not_open_another",
+            "signin/test_confirmation_page.py::test_another_site_cannot_press_the_button_for_somebody",
+            "browser/test_customer_sign_in.py::test_a_link_asked_for_in_one_browser_opens_in_another_by_a_click_alone",
+        ),
+    ),
+    Check(
+        4,
+        "After signing out, or the end of the customer or the app, a token is refused on the next request, on every "
+        "process, however it is spelt.",
+        (
+            "signin/test_sessions.py::test_signing_out_bites_on_the_next_request",
+            "signin/test_closed_apps.py::test_a_closed_apps_sessions_links_codes_and_keys_open_nothing_any_more",
+            "signin/test_live.py::test_each_end_of_a_session_bites_on_the_next_request_on_every_process",
+            "signin/test_forged_tokens.py::test_no_other_spelling_of_a_good_token_passes",
+            "apikeys/test_revocation_across_processes.py::test_a_revoked_rotated_or_archived_key_is_refused_by_the_other_process_at_once",
+        ),
+    ),
+    Check(
+        5,
+        "Another tenant's ids get the bytes of an id that never was, on every route that takes one; nothing changes.",
+        (
+            "security/test_rival.py::test_a_rival_gets_what_an_id_that_never_was_gets",
+            "security/test_rival.py::test_nothing_of_acmes_changed_under_all_of_it",
+            "security/test_rival.py::test_a_rivals_lists_hold_nothing_of_acmes",
+        ),
+    ),
+    Check(
+        6,
+        "With the application's filters gone, row-level security still yields no foreign row.",
+        (
+            "kernel/test_tenancy.py::test_with_every_application_filter_gone_no_foreign_row_comes_through",
+            "kernel/test_tenancy.py::test_nor_through_the_api",
+            "kernel/test_tenancy.py::test_no_row_can_be_written_in_a_foreign_name",
+            "architecture/test_tenancy.py::test_every_table_with_a_tenant_is_walled",
+        ),
+    ),
+    Check(
+        7,
+        "Two tenants on the same pooled connections, 10,000 calls with errors among them: no word of the other's.",
+        (
+            "security/test_pooled.py::test_a_thousand_interleaved_calls_of_two_tenants_never_meet",
+            "security/test_pooled.py::test_nor_do_ten_thousand",
+            "kernel/test_tenancy.py::test_a_connection_forgets_whose_it_was",
+        ),
+    ),
+    Check(
+        8,
+        "One Idempotency-Key, 32 racers, a lost reply: one effect and the same bytes. Another body is refused; "
+        "another tenant is independent.",
+        (
+            "kernel/test_idempotency.py::test_thirty_two_racers_have_one_effect_and_get_the_same_bytes",
+            "kernel/test_idempotency.py::test_a_cut_reply_is_given_again",
+            "kernel/test_idempotency.py::test_another_body_or_path_under_the_key_is_refused",
+            "kernel/test_idempotency.py::test_tenants_are_independent",
+        ),
+    ),
+    Check(
+        9,
+        "Stripe's events 50 at once and in any order: one effect and one final state. What cannot be kept is asked "
+        "for again.",
+        (
+            "stripe/test_inbox.py::test_50_copies_at_once_are_one_effect",
+            "stripe/test_sync.py::test_all_120_orders_end_in_one_state",
+            "stripe/test_inbox.py::test_with_the_database_down_stripe_is_asked_to_come_back",
+        ),
+    ),
+    Check(
+        10,
+        "Stripe's events with a foreign secret, 301 s old, dated ahead or spelt anew are refused and write nothing.",
+        (
+            "stripe/test_inbox.py::test_a_forged_event_is_refused_and_writes_nothing",
+            "stripe/test_inbox.py::test_forgeries_are_counted_and_then_turned_away",
+        ),
+    ),
+    Check(
+        11,
+        "Forged, re-encoded, misdirected and expired session tokens are refused; one app's key verifies nothing of "
+        "another's.",
+        (
+            "signin/test_forged_tokens.py::test_alg_none_is_refused",
+            "signin/test_forged_tokens.py::test_the_public_key_as_an_hmac_secret_is_refused",
+            "signin/test_forged_tokens.py::test_a_header_that_brings_its_own_key_is_refused_even_when_rightly_signed",
+            "signin/test_forged_tokens.py::test_wrong_claims_are_refused_even_when_rightly_signed",
+            "signin/test_forged_tokens.py::test_an_expired_token_says_so_to_the_second",
+            "signin/test_forged_tokens.py::test_a_key_of_one_app_never_verifies_for_another",
+        ),
+    ),
+    Check(
+        12,
+        "Whatever a webhook's URL says and its DNS answers, nothing connects to our own network.",
+        (
+            "security/test_ssrf.py::test_no_hostile_host_is_stored_or_connected_to",
+            "security/test_ssrf.py::test_a_name_that_resolves_to_a_hostile_address_is_not_connected_to",
+            "security/test_ssrf.py::test_nxdomain_then_private_is_refused_when_it_is_private",
+            "security/test_ssrf.py::test_a_redirect_to_loopback_goes_nowhere",
+        ),
+    ),
+    Check(
+        13,
+        "Known and unknown addresses get the same bytes and the same work, in the same time, also past the limit.",
+        (
+            "signin/test_enumeration.py::test_a_link_for_a_stranger_takes_the_same_statements",
+            "signin/test_enumeration.py::test_timing_tells_nothing",
+            "signin/test_magic_links.py::test_asking_too_often_gets_the_same_answer_and_no_more_mail",
+        ),
+    ),
+    Check(
+        14,
+        "A customer is led to exactly the registered URLs, judged when a link is asked for and when it is spent; no "
+        "Location holds a session.",
+        (
+            "signin/test_redirects.py::test_a_hostile_redirect_is_refused_when_it_is_asked_for",
+            "signin/test_redirects.py::test_a_hostile_redirect_that_got_into_the_row_is_refused_when_the_link_is_spent",
+            "signin/test_redirects.py::test_a_callback_taken_away_while_a_code_is_under_way_spends_nothing",
+            "signin/test_redirects.py::test_a_location_carries_a_code_that_lives_a_minute_and_never_a_session",
+        ),
+    ),
+    Check(
+        15,
+        "After use, no secret and no address is readable in the database, the logs or the mail store.",
+        (
+            "security/test_plaintext.py::test_no_secret_lies_readable_in_any_table",
+            "security/test_plaintext.py::test_none_is_in_the_logs",
+            "faults/test_plaintext.py::test_after_the_main_job_nothing_secret_is_readable",
+        ),
+    ),
+    Check(
+        16,
+        "Outgoing events arrive though receivers fail and dispatchers are killed, each under one id, verified by two "
+        "public libraries.",
+        (
+            "webhooks/test_survive_kill.py::test_every_event_arrives_though_dispatchers_are_killed",
+            "webhooks/test_deliver.py::test_an_event_arrives_and_both_public_libraries_verify_it",
+            "webhooks/test_deliver.py::test_anything_but_2xx_is_tried_again_under_the_same_id",
+        ),
+    ),
+    Check(
+        17,
+        "While a webhook's secret rotates both verify; afterwards the new one alone.",
+        (
+            "webhooks/test_deliver.py::test_both_secrets_verify_while_one_rotates",
+            "webhooks/test_manage_endpoints.py::test_rotating_keeps_the_old_secret_signing_for_a_day",
+        ),
+    ),
+    Check(
+        18,
+        "While a signing key rotates no valid token is refused, and no retired key's accepted.",
+        (
+            "signin/test_signing_keys.py::test_a_new_key_is_published_before_it_signs",
+            "signin/test_signing_keys.py::test_the_old_key_verifies_until_its_last_token_has_ended_and_not_after",
+            "signin/test_signing_keys.py::test_rotation_under_load_refuses_no_valid_token_and_accepts_no_retired_one",
+        ),
+    ),
+    Check(
+        19,
+        "What is good once is never taken twice, at whatever moment it comes again.",
+        (
+            "members/test_factors.py::test_a_code_never_works_twice_however_late",
+            "members/test_factors.py::test_once_a_later_code_was_taken_an_earlier_one_is_not",
+            "members/test_passkeys.py::test_an_answer_is_good_once",
+            "members/test_passkeys.py::test_a_challenge_lives_five_minutes",
+            "signin/test_upkeep.py::test_what_has_expired_long_enough_goes_and_the_rest_stays",
+            "stripe/test_connect.py::test_a_way_back_works_once",
+        ),
+    ),
+    Check(
+        20,
+        "Each role on each route and page by each method equals a committed table; nothing is written on a read "
+        "permission.",
+        (
+            "members/test_permissions.py::test_each_role_on_each_route_and_page_equals_the_committed_table",
+            "members/test_permissions.py::test_each_route_wants_its_own_scope_and_no_other_will_do",
+            "members/test_permissions.py::test_a_key_that_may_read_everything_changes_nothing",
+            "organizations/test_permissions.py::test_a_session_may_what_the_table_says_of_its_role",
+            "staff/test_console.py::test_a_role_sees_its_lists_and_no_other_and_changes_nothing",
+        ),
+    ),
+    Check(
+        21,
+        "What is somebody else's is neither ended nor changed by its id, and an attempt on a key is on record.",
+        (
+            "apikeys/test_revoke.py::test_an_attempt_on_a_key_that_is_not_theirs_is_on_record",
+            "apikeys/test_revoke.py::test_a_rivals_key_is_hidden_and_lives_on",
+            "signin/test_sessions.py::test_a_session_of_another_customer_is_neither_shown_nor_ended",
+            "members/test_devices.py::test_somebody_elses_browser_is_not_found",
+            "members/test_passkeys.py::test_the_passkey_of_another_is_none_of_mine",
+        ),
+    ),
+    Check(
+        22,
+        "With a member, their sessions and offers end; with an app, its keys, links and webhooks, on the next request.",
+        (
+            "members/test_members.py::test_a_removed_member_is_signed_out_and_finds_nothing",
+            "members/test_invitations.py::test_an_invitation_of_somebody_who_was_removed_gives_nothing",
+            "apikeys/test_authentication.py::test_keys_of_a_moved_app_are_dead",
+            "signin/test_closed_apps.py::test_a_closed_apps_sessions_links_codes_and_keys_open_nothing_any_more",
+            "webhooks/test_claim.py::test_a_closed_apps_hooks_are_dead_with_it",
+        ),
+    ),
+    Check(
+        23,
+        "Each staff action leaves one audit row with its change or none; no row is edited, deleted or swapped unseen.",
+        (
+            "kernel/test_audit.py::test_no_row_can_be_altered",
+            "kernel/test_audit.py::test_a_change_that_fails_leaves_no_row",
+            "kernel/test_audit.py::test_the_sealer_chains_each_row_once_in_order",
+            "staff/test_console.py::test_revealing_takes_a_reason_and_records_it",
+        ),
+    ),
+    Check(
+        24,
+        "After an erasure nothing of the person can be read anywhere; what the law keeps of money stays, without a name.",
+        (
+            "accounts/test_customer_delete.py::test_erasure_lets_go_of_everything_and_is_announced_once",
+            "accounts/test_customer_delete.py::test_a_canary_is_in_no_table_in_the_clear_and_cannot_be_opened",
+            "architecture/test_tenancy.py::test_every_model_with_personal_data_is_registered_for_export_and_erasure",
+            "billing/test_subjects.py::test_an_erasure_leaves_what_the_law_keeps_and_no_name",
+        ),
+    ),
+    Check(
+        25,
+        "No 60 seconds pass more than the limit, over a window's edge, from many connections, with forged headers.",
+        (
+            "kernel/test_limits.py::test_no_stretch_of_60_seconds_passes_more_than_the_limit",
+            "kernel/test_limits.py::test_five_times_the_limit_over_a_window_edge_passes_it_once",
+            "kernel/test_limits.py::test_racers_from_many_connections_pass_the_limit_exactly",
+            "apikeys/test_authentication.py::test_a_forged_forwarding_header_does_not_shed_the_limit",
+        ),
+    ),
+    Check(
+        26,
+        "A ciphertext that was changed or moved is an error.",
+        (
+            "kernel/test_crypto.py::test_every_flipped_bit_is_noticed",
+            "kernel/test_sealed_fields.py::test_a_flipped_ciphertext_is_an_error",
+            "kernel/test_sealed_fields.py::test_a_ciphertext_moved_to_another_row_is_an_error",
+            "kernel/test_sealed_fields.py::test_a_ciphertext_brought_from_a_rival_does_not_open",
+        ),
+    ),
+    Check(
+        27,
+        "Every write that was acknowledged survives the database's kill; a backup opens again.",
+        ("runner/test_embedded_server.py::test_a_killed_server_starts_again_with_its_data",),
+        unsabotaged="what keeps writes is PostgreSQL's own log, which no edit of ours takes out",
+    ),
+    Check(
+        28,
+        "10,000 generated requests: no fault of ours, no undocumented answer, no HTML.",
+        (
+            "security/test_generated.py::test_hundreds_of_generated_calls_get_documented_answers",
+            "security/test_generated.py::test_ten_thousand_too",
+        ),
+    ),
+    Check(
+        29,
+        "Hostile origins, and one app's origin on another, are told nothing; every answer varies by origin.",
+        (
+            "accounts/test_cors.py::test_hostile_origins_are_told_nothing",
+            "accounts/test_cors.py::test_an_answer_may_be_read_only_where_the_credentials_app_registers_the_origin",
+            "accounts/test_cors.py::test_every_answer_varies_by_origin",
+        ),
+    ),
+    Check(
+        30,
+        "With unsafe settings production does not start, and says which.",
+        ("kernel/test_settings.py::test_production_refuses_to_start_with",),
+    ),
+)
+HEAD = """# What is checked
+
+Thirty promises of security and reliability, and the tests that hold each (below `tests/`). A test that would pass without the
+control that it tests shows nothing, so each control is also taken out: `manage.py test --full` copies the tree, makes one edit
+(or drops one thing in the database), and runs the named tests, which must then fail by an assertion of their own.
+
+```text
+python3 manage.py test -m slow tests/sabotage
+python3 manage.py test -m slow tests/sabotage -k link-read-then-deleted
+```
+
+The edits are listed in `tests/sabotage`, by the names below. One that no longer fits the code fails the ordinary tests, so the
+list cannot fall behind it.
+"""
+
+
+def page() -> str:
+    """Return docs/checks.md."""
+    parts = [HEAD]
+    for check in CHECKS:
+        parts.append(f"\n## {check.number}\n\n{check.promise}\n\n")
+        parts += [f"- `{test}`\n" for test in check.tests]
+        out = [f"- {s.removes} (`{s.name}`)\n" for s in SABOTAGES if s.check == check.number]
+        parts += (
+            ["\nTaken out, each noticed:\n\n", *out] if out else [f"\nNothing is taken out: {check.unsabotaged}.\n"]
+        )
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

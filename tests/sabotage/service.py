@@ -1,0 +1,430 @@
+"""What keeps money, deliveries and the deployment right (checks 8 to 10, 12, 16, 17, 25, 26, 28 to 30)."""
+
+from __future__ import annotations
+
+from tests.sabotage.shapes import Edit, Sabotage
+
+IDEMPOTENCY = "stackbe/kernel/idempotency.py"
+INBOX = "billing/stripe/inbox.py"
+GATEWAY = "billing/stripe/gateway.py"
+ADDRESSES = "webhooks/addresses.py"
+SENDING = "webhooks/sending.py"
+SETTINGS = "stackbe/settings.py"
+
+REPEATED = [
+    Sabotage(
+        "claims-not-taken",
+        8,
+        "an Idempotency-Key is claimed before anything happens",
+        (
+            "kernel/test_idempotency.py::test_thirty_two_racers_have_one_effect_and_get_the_same_bytes",
+            "kernel/test_idempotency.py::test_a_cut_reply_is_given_again",
+        ),
+        (
+            Edit(
+                "stackbe/kernel/api.py",
+                "if self.claim and (replay := self.claim.take()):",
+                "if self.claim and (replay := None):",
+            ),
+        ),
+    ),
+    Sabotage(
+        "another-request-under-the-key",
+        8,
+        "another body under the same key is refused",
+        ("kernel/test_idempotency.py::test_another_body_or_path_under_the_key_is_refused",),
+        (
+            Edit(
+                IDEMPOTENCY,
+                "        if not crypto.equal(bytes(record.request_digest), self._digest):\n",
+                "        if False:\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "key-shared-between-apps",
+        8,
+        "a key of one app is not another's",
+        ("kernel/test_idempotency.py::test_an_app_named_by_a_tenant_key_is_independent_of_the_next",),
+        (Edit(IDEMPOTENCY, 'f"idempotency-lookup|{scope.app_id}"', '"idempotency-lookup"'),),
+    ),
+    Sabotage(
+        "lease-not-respected",
+        8,
+        "while the first request runs, a second one waits",
+        ("kernel/test_idempotency.py::test_while_a_leased_request_runs_racers_are_told_to_wait",),
+        (
+            Edit(
+                IDEMPOTENCY,
+                "        if record.leased_until is not None and record.leased_until > moment:\n",
+                "        if False:\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "event-claimed-twice",
+        9,
+        "an event of Stripe's is claimed once",
+        (
+            "stripe/test_inbox.py::test_the_same_event_twice_is_one_row_and_one_job",
+            "stripe/test_inbox.py::test_50_copies_at_once_are_one_effect",
+        ),
+        (
+            Edit(
+                INBOX,
+                "        if not StripeEvent.objects.within(scope).filter(pk=row.pk).exists():\n            return False\n",
+                "",
+            ),
+        ),
+    ),
+    Sabotage(
+        "older-facts-win",
+        9,
+        "an older look at Stripe changes nothing",
+        ("stripe/test_sync.py::test_what_was_fetched_under_a_lost_lease_is_not_recorded",),
+        (
+            Edit(
+                "billing/stripe/lease.py",
+                "        if found is None or found.token != self.token:\n",
+                "        if False:\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "lost-event-acknowledged",
+        9,
+        "an event that cannot be kept is not acknowledged",
+        ("stripe/test_inbox.py::test_with_the_database_down_stripe_is_asked_to_come_back",),
+        (
+            Edit(
+                INBOX,
+                "    outcome = _take(_read(body), connect=connect)\n",
+                "    try:\n        outcome = _take(_read(body), connect=connect)\n"
+                '    except DatabaseError:\n        outcome = "queued"\n',
+            ),
+        ),
+    ),
+    Sabotage(
+        "signature-unread",
+        10,
+        "Stripe's signature is verified over the raw bytes",
+        ("stripe/test_inbox.py::test_a_forged_event_is_refused_and_writes_nothing",),
+        (Edit(INBOX, "        gateway.verify_signature(body, signature, secrets)\n", "        pass\n"),),
+    ),
+    Sabotage(
+        "future-events-pass",
+        10,
+        "an event dated ahead of us is refused too",
+        ("stripe/test_inbox.py::test_a_forged_event_is_refused_and_writes_nothing",),
+        (Edit(GATEWAY, "abs(moment - signed_at) > TOLERANCE_SECONDS:", "moment - signed_at > TOLERANCE_SECONDS:"),),
+    ),
+    Sabotage(
+        "forgeries-uncounted",
+        10,
+        "forged events are counted by address",
+        ("stripe/test_inbox.py::test_forgeries_are_counted_and_then_turned_away",),
+        (Edit(INBOX, "        _count_forgery(network)\n", ""),),
+    ),
+]
+REACHED = [
+    Sabotage(
+        "addresses-unjudged",
+        12,
+        "every address of a name is judged before it is connected to",
+        (
+            "security/test_ssrf.py::test_a_name_that_resolves_to_a_hostile_address_is_not_connected_to",
+            "security/test_ssrf.py::test_one_bad_address_among_good_ones_refuses_all",
+        ),
+        (
+            Edit(
+                SENDING,
+                "        judged = judge_addresses(found, allow_local=self._allow_local)\n",
+                "        judged = list(found)\n",
+            ),
+            Edit(SENDING, "        judge_address(str(destination[0]), allow_local=self._allow_local)\n", ""),
+        ),
+    ),
+    Sabotage(
+        "one-good-address-is-enough",
+        12,
+        "one bad address among good ones refuses all",
+        ("security/test_ssrf.py::test_one_bad_address_among_good_ones_refuses_all",),
+        (
+            Edit(
+                ADDRESSES,
+                "    judged = [judge_address(address, allow_local=allow_local) for address in addresses]\n",
+                "    judged = addresses if not all(map(refusal_of, map(_parse_address, addresses))) else [\n"
+                "        judge_address(address, allow_local=allow_local) for address in addresses\n    ]\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "last-door-open",
+        12,
+        "an address is judged once more where the connection starts",
+        ("security/test_ssrf.py::test_the_last_door_holds_when_the_resolver_lets_everything_through",),
+        (Edit(SENDING, "        judge_address(str(destination[0]), allow_local=self._allow_local)\n", ""),),
+    ),
+    Sabotage(
+        "redirects-followed",
+        12,
+        "a receiver's redirect is not followed",
+        ("security/test_ssrf.py::test_a_redirect_to_loopback_goes_nowhere",),
+        (Edit(SENDING, "allow_redirects=False,", "allow_redirects=True,"),),
+    ),
+    Sabotage(
+        "global-is-good-enough",
+        12,
+        "addresses are judged by our own list of special blocks",
+        ("security/test_ssrf.py::test_no_hostile_address_is_judged_public",),
+        (
+            Edit(
+                ADDRESSES,
+                "    if isinstance(address, IPv4Address):\n        return next(",
+                '    if address.is_global:\n        return ""\n    if isinstance(address, IPv4Address):\n        return next(',
+            ),
+        ),
+    ),
+    Sabotage(
+        "names-cached",
+        12,
+        "a name is resolved for each connection",
+        ("security/test_ssrf.py::test_a_name_is_resolved_once_and_connected_to_where_it_was_judged",),
+        (Edit(SENDING, "            use_dns_cache=False,\n", "            use_dns_cache=True,\n"),),
+    ),
+    Sabotage(
+        "hostile-urls-stored",
+        12,
+        "a URL is judged when it is stored",
+        ("security/test_ssrf.py::test_the_api_refuses_hostile_urls_by_field",),
+        (
+            Edit(
+                "webhooks/services/endpoints.py",
+                "        return judge_url(url, live=live, allow_local=settings.ALLOW_LOCAL_WEBHOOKS).url\n",
+                "        return url\n",
+            ),
+        ),
+    ),
+]
+DELIVERED = [
+    Sabotage(
+        "delivery-claimed-twice",
+        16,
+        "a delivery is claimed by one dispatcher",
+        ("webhooks/test_claim.py::test_a_claim_is_not_claimed_again_before_its_lease_ends",),
+        (Edit("webhooks/dispatch/queue.py", "set due_at = %(leased_until)s, lease", "set lease"),),
+    ),
+    Sabotage(
+        "another-id-on-each-try",
+        16,
+        "a repeated delivery has the id of the first",
+        ("webhooks/test_deliver.py::test_anything_but_2xx_is_tried_again_under_the_same_id",),
+        (
+            Edit(
+                "webhooks/dispatch/queue.py",
+                "        message_id=event.public_id,\n",
+                '        message_id=f"{event.public_id}{claimed.attempts}",\n',
+            ),
+        ),
+    ),
+    Sabotage(
+        "event-without-its-change",
+        16,
+        "an event commits with its change, or not at all",
+        ("webhooks/test_emit.py::test_emitting_outside_of_a_change_is_refused",),
+        (
+            Edit(
+                "webhooks/outbox.py",
+                "    require_change()\n    if type not in EVENT_TYPES:",
+                "    if type not in EVENT_TYPES:",
+            ),
+        ),
+    ),
+    Sabotage(
+        "old-secret-dropped-at-once",
+        17,
+        "both secrets sign while one rotates out",
+        (
+            "webhooks/test_manage_endpoints.py::test_rotating_keeps_the_old_secret_signing_for_a_day",
+            "webhooks/test_deliver.py::test_both_secrets_verify_while_one_rotates",
+        ),
+        (Edit("webhooks/models.py", "SECRET_OVERLAP = timedelta(hours=24)", "SECRET_OVERLAP = timedelta(0)"),),
+    ),
+    Sabotage(
+        "old-secret-for-ever",
+        17,
+        "after the overlap the old secret signs no more",
+        ("webhooks/test_manage_endpoints.py::test_rotating_keeps_the_old_secret_signing_for_a_day",),
+        (
+            Edit("webhooks/models.py", "        if last is None or at >= last:\n", "        if last is None:\n"),
+            Edit("webhooks/models.py", "for moment, secret in parsed if at < moment]", "for moment, secret in parsed]"),
+        ),
+    ),
+]
+LIMITED = [
+    Sabotage(
+        "fixed-windows",
+        25,
+        "the sub-windows of the last minute are counted whole",
+        (
+            "kernel/test_limits.py::test_five_times_the_limit_over_a_window_edge_passes_it_once",
+            "kernel/test_limits.py::test_no_stretch_of_60_seconds_passes_more_than_the_limit",
+        ),
+        sql="""create or replace function kernel_total(counts integer[]) returns bigint language sql immutable
+          as $$ select coalesce(sum(c), 0)::bigint from unnest(counts[1:10]) as c $$""",
+    ),
+    Sabotage(
+        "counted-after-reading",
+        25,
+        "a bucket is moved by one statement",
+        ("kernel/test_limits.py::test_racers_from_many_connections_pass_the_limit_exactly",),
+        sql="""create or replace function kernel_take(bucket text, at_ms bigint, allowed integer, cost integer,
+            window_ms integer, out ok boolean, out remaining integer, out reset_ms bigint) language plpgsql as $$
+          declare seen bigint; begin
+            select total into seen from kernel_ratebucket where key = bucket;
+            seen := coalesce(seen, 0); perform pg_sleep(0.001);
+            ok := seen + cost <= allowed; remaining := greatest(0, allowed - seen - cost); reset_ms := at_ms;
+            if ok then insert into kernel_ratebucket (key, slot, counts, total, oldest)
+              values (bucket, 0, array_fill(0, array[21]), seen + cost, 0)
+              on conflict (key) do update set total = seen + cost; end if;
+          end $$""",
+    ),
+    Sabotage(
+        "forwarding-header-believed",
+        25,
+        "a caller's own X-Forwarded-For is not believed",
+        ("apikeys/test_authentication.py::test_a_forged_forwarding_header_does_not_shed_the_limit",),
+        (
+            Edit(
+                "stackbe/kernel/http.py",
+                "    hops = settings.TRUSTED_PROXIES\n",
+                "    hops = settings.TRUSTED_PROXIES or 1\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "keys-unlimited",
+        25,
+        "each key has its limit",
+        ("apikeys/test_authentication.py::test_past_its_limit_a_key_has_to_wait_and_others_do_not",),
+        (Edit("stackbe/kernel/api.py", "        if not self._allowance.ok:\n", "        if False:\n"),),
+    ),
+    Sabotage(
+        "ciphertext-moved",
+        26,
+        "a sealed value is bound to its table, column and row",
+        (
+            "kernel/test_sealed_fields.py::test_a_ciphertext_moved_to_another_row_is_an_error",
+            "kernel/test_sealed_fields.py::test_a_ciphertext_moved_to_another_column_is_an_error",
+        ),
+        (
+            Edit(
+                "stackbe/kernel/fields.py",
+                '        return f"{instance._meta.db_table}.{self.column}|{instance.pk}"\n',
+                '        return "anything"\n',
+            ),
+        ),
+    ),
+    Sabotage(
+        "ciphertext-flipped",
+        26,
+        "a changed ciphertext is an error",
+        (
+            "kernel/test_sealed_fields.py::test_a_flipped_ciphertext_is_an_error",
+            "kernel/test_crypto.py::test_every_flipped_bit_is_noticed",
+        ),
+        (
+            Edit(
+                "stackbe/kernel/crypto.py",
+                "    except (InvalidTag, ValueError) as broken:\n        raise SealBroken(context) from broken\n",
+                "    except (InvalidTag, ValueError):\n        return rest[NONCE_BYTES:]\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "key-of-another-tenant",
+        26,
+        "a value sealed under another tenant's key does not open",
+        ("kernel/test_crypto.py::test_a_rival_cannot_reach_a_key_by_its_id",),
+        (Edit("stackbe/kernel/crypto.py", "        if tenant_id not in {owner, PLATFORM}:\n", "        if False:\n"),),
+    ),
+]
+OPEN = [
+    Sabotage(
+        "crash-answers-500",
+        28,
+        "whatever is sent gets a documented answer",
+        ("security/test_generated.py::test_hundreds_of_generated_calls_get_documented_answers",),
+        (
+            Edit(
+                "stackbe/kernel/paging.py",
+                "    except (ValueError, binascii.Error):\n",
+                "    except binascii.Error:\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "any-origin",
+        29,
+        "an answer is read from the credential's own app's origins alone",
+        (
+            "accounts/test_cors.py::test_hostile_origins_are_told_nothing",
+            "accounts/test_cors.py::test_an_answer_may_be_read_only_where_the_credentials_app_registers_the_origin",
+        ),
+        (
+            Edit(
+                "accounts/cors.py",
+                "    return app is not None and not app.closed and origin in app.settings.allowed_origins\n",
+                "    return app is not None\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "origin-not-varied",
+        29,
+        "every answer varies by origin",
+        ("accounts/test_cors.py::test_every_answer_varies_by_origin",),
+        (Edit("accounts/cors.py", '        patch_vary_headers(response, ("origin",))\n', ""),),
+    ),
+    Sabotage(
+        "secret-key-in-a-browser",
+        29,
+        "a secret key that comes from a browser is refused",
+        ("apikeys/test_authentication.py::test_a_secret_key_from_a_browser_is_refused",),
+        (
+            Edit(
+                "apikeys/authentication.py",
+                '        if found.kind == "secret" and request.META.get("HTTP_ORIGIN"):\n',
+                "        if False:\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "default-secret",
+        30,
+        "no secret has a default",
+        ("kernel/test_settings.py::test_production_refuses_to_start_with",),
+        (
+            Edit(
+                SETTINGS,
+                'SECRET_KEY = required("SECRET_KEY", _MAKE_ONE)',
+                'SECRET_KEY = env.str("SECRET_KEY", default="x" * 50)',
+            ),
+        ),
+    ),
+    Sabotage(
+        "plain-http-in-production",
+        30,
+        "production is served over https",
+        ("kernel/test_settings.py::test_production_refuses_to_start_with",),
+        (Edit(SETTINGS, 'if PRODUCTION and not BASE_URL.startswith("https://"):', "if False:"),),
+    ),
+    Sabotage(
+        "any-host",
+        30,
+        "hosts are named",
+        ("kernel/test_settings.py::test_production_refuses_to_start_with",),
+        (Edit(SETTINGS, 'if "*" in ALLOWED_HOSTS:', "if False:"),),
+    ),
+]
+SABOTAGES = [*REPEATED, *REACHED, *DELIVERED, *LIMITED, *OPEN]
