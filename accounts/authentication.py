@@ -123,7 +123,7 @@ def scope_of(found: Found) -> Scope:
 
 
 def _takes_sessions(request: Request) -> bool:
-    access = request.parser_context["view"].access.get(request.method)
+    access = request.parser_context["view"].access_by(request.method)
     return access is not None and Credential.SESSION in access.credentials
 
 

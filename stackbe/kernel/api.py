@@ -129,7 +129,7 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Settle who calls, whether they may, and how often."""
-        access = self.access.get(request.method or "")
+        access = self.access_by(request.method)
         if access is None:
             self._count_address(Access(limit=Limit.PAGE))
             raise exceptions.MethodNotAllowed(request.method or "")
@@ -216,7 +216,11 @@ class ApiView(APIView):
     @property
     def allowed_methods(self) -> list[str]:
         """Return the route's methods, for the Allow header."""
-        return sorted(self.access)
+        return sorted({*self.access, "HEAD"} if "GET" in self.access else self.access)
+
+    def access_by(self, method: str | None) -> Access | None:
+        """Return what a method takes; HEAD is a GET whose body stays unsent (RFC 9110, section 9.3.2)."""
+        return self.access.get("GET" if method == "HEAD" else method or "")
 
     def _record_refusal(self, status: int) -> None:
         """Put a refused attempt on record in the caller's own log, where the operation wants it there."""

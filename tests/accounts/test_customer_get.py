@@ -62,4 +62,4 @@ def test_a_method_that_is_not_taken_is_named(acme_api, joe):
     response = acme_api.put(f"/customers/{joe['id']}")
 
     assert (response.status_code, response.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
-    assert response.headers["Allow"] == "DELETE, GET, PATCH"
+    assert response.headers["Allow"] == "DELETE, GET, HEAD, PATCH"

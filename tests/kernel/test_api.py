@@ -32,10 +32,66 @@ def test_an_unknown_url_answers_in_the_apis_shape(db, path, method):
 
 
 def test_a_method_that_is_not_taken_is_refused_before_anything_else(db):
-    for method in ("PUT", "HEAD", "TRACE", "OPTIONS", "BREW"):
+    for method in ("PUT", "TRACE", "OPTIONS", "BREW"):
         response = Api(None).request(method, "/customers")
         assert response.status_code == 405, method
-        assert response.headers["Allow"] == "GET, POST"
+        assert response.headers["Allow"] == "GET, HEAD, POST"
+    assert Api(None).request("HEAD", "/tenants").status_code == 405
+
+
+def test_head_is_a_get_whose_body_stays_unsent(acme, acme_api, globex_api):
+    customer = acme_api.post("/customers", {"email": "joe@shop.example"}).json()["id"]
+    paths = ("/me", f"/customers/{customer}", f"/entitlements/check/sso?customerId={customer}", "/customers?limit=x")
+    for path in paths:
+        got, looked = acme_api.get(path), acme_api.request("HEAD", path)
+        assert looked.status_code == got.status_code
+        assert looked.content == b""
+        unlike = ("X-R", "Rate", "Content-Length", "RateLimit")
+        assert {n for n in got.headers if not n.startswith(unlike)} <= set(looked.headers)
+        assert "X-RateLimit-Remaining" in looked.headers
+
+    assert globex_api.request("HEAD", f"/customers/{customer}").status_code == 404
+    assert Api(None).request("HEAD", f"/customers/{customer}").status_code == 401
+    assert acme.api("plans:read").request("HEAD", f"/customers/{customer}").status_code == 403
+    assert Api(None).request("HEAD", f"/apps/{acme.app}/.well-known/jwks.json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"email": "a@b.example", "email": "c@d.example"}', "email"),
+        (b'{"email": "a@b.example", "\\u0065mail" : "c@d.example"}', "email"),
+        (b'{"email": "a@b.example", "metadata": {"k": 1, "k": 1}}', "k"),
+        (b'{"email": "a@b.example", "' + b"x" * 5000 + b'": 1, "' + b"x" * 5000 + b'": 2}', "x" * 100),
+    ],
+    ids=["plain", "spelt otherwise", "inside", "long"],
+)
+def test_a_name_that_stands_twice_is_refused_and_told(acme_api, body, field):
+    headers = acme_api.headers
+    response = acme_api.client.generic("POST", "/v1/customers", body, "application/json", headers=headers)
+
+    assert response.status_code == 400
+    assert shape(response)["fields"] == {field: ["Stands twice in one object. Give it once."]}
+    assert acme_api.get("/customers").json()["data"] == []
+
+
+def test_a_value_may_look_like_a_name(acme_api):
+    name = 'He said "x": "y", "x":'
+    response = acme_api.post("/customers", {"email": "joe@shop.example", "name": name, "metadata": {"x": {"x": '":'}}})
+
+    assert response.status_code == 201
+    assert response.json()["name"] == name
+
+
+def test_the_short_way_refuses_a_name_that_stands_twice_too(acme, acme_api):
+    customer = acme_api.post("/customers", {"email": "joe@shop.example"}).json()["id"]
+    body = f'{{"customerId":"{customer}","metric":"api_calls","metric":"exports"}}'.encode()
+    headers = acme_api.headers
+
+    response = acme_api.client.generic("POST", "/v1/usage/track", body, "application/json", headers=headers)
+
+    assert response.status_code == 400
+    assert "metric" in response.json()["fields"]
 
 
 def test_a_crash_says_nothing_of_itself(acme_api, monkeypatch):

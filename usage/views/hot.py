@@ -11,6 +11,7 @@ from accounts.errors import CustomerNotFound
 from stackbe.kernel.api import ApiView
 from stackbe.kernel.errors import ApiError, InsufficientScope, RateLimited
 from stackbe.kernel.failures import as_api_error, plain_error
+from stackbe.kernel.wire import decode_json
 
 if TYPE_CHECKING:
     from stackbe.kernel.limits import Allowance
@@ -49,8 +50,8 @@ def json_body(request: HttpRequest) -> Any:
     if (kind != JSON and not kind.startswith(f"{JSON};")) or not length.isdigit() or len(length) > 4:  # noqa: PLR2004  # under 10 kB
         return None
     try:
-        body = orjson.loads(request.body)
-    except orjson.JSONDecodeError:
+        body = decode_json(request.body)
+    except ApiError:
         return None
     return body if isinstance(body, dict) else None
 
