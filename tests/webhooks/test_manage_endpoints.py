@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
 
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.transactions import reading
-from tests.cast import Api
+from stackbe.kernel.transactions import change, reading
+from tests.cast import Api, found_company
 from webhooks.catalogue import EVENT_TYPES
 from webhooks.models import WebhookEndpoint
-from webhooks.services.endpoints import MOST_ENDPOINTS
+from webhooks.services.endpoints import MOST_ENDPOINTS, create_endpoint
 from webhooks.signing import key_of
 
 if TYPE_CHECKING:
@@ -104,6 +106,26 @@ def test_an_app_may_have_fifty_endpoints(acme_api: Api) -> None:
 
     assert one_more.status_code == 409
     assert one_more.json()["code"] == "CONFLICT"
+
+
+def test_racers_for_the_last_place_are_counted_one_by_one(committed: None) -> None:
+    acme = found_company("Acme")
+    with change(acme.scope):
+        for _ in range(MOST_ENDPOINTS - 1):
+            create_endpoint(acme.scope, url=URL)
+    start = Barrier(8)
+
+    def race(_: int) -> int:
+        start.wait()
+        try:
+            return int(Api(acme.key).post(PATH, {"url": URL}).status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(race, range(8)))
+
+    assert statuses == [201] + [409] * 7
 
 
 def test_listing_pages_newest_first(acme_api: Api, globex_api: Api) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.db import connection
 
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
@@ -53,6 +54,7 @@ def create_endpoint(
     other, so that a failure holds up what comes after it.
     """
     require_change()
+    _take_turns(scope)
     if endpoints_of(scope).count() >= MOST_ENDPOINTS:
         raise TooManyEndpoints
     live, moment = scope.environment == "live", wall_clock()
@@ -134,6 +136,12 @@ def rotate_secret(scope: Scope, endpoint_id: str | UUID) -> WebhookEndpoint:
     endpoint.save(update_fields=["secret", "previous_secret", "previous_secret_until", "updated_at"])
     audit(scope, "webhook_endpoint.secret_rotated", endpoint.public_id)
     return endpoint
+
+
+def _take_turns(scope: Scope) -> None:
+    """Have those who add endpoints to one app wait for each other, so that their number is counted exactly."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 13))", [str(scope.app)])
 
 
 def judged(url: str, *, live: bool) -> str:
