@@ -12,6 +12,12 @@ class MetricNotFound(NotFound):
     message = "No such metric. Define it under /v1/metrics first."
 
 
+class MetricInUse(Conflict):
+    """An archived metric would leave plans that allow so much of what nobody counts."""
+
+    message = "Plans or features count by this metric. Take it out of them first."
+
+
 class UsageLimitExceeded(Conflict):
     """A hard limit: nothing was counted."""
 

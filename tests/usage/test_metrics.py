@@ -51,6 +51,25 @@ def test_an_archived_metric_is_gone(acme_api, metric):
     assert acme_api.get("/metrics").json()["data"] == []
 
 
+def test_a_metric_that_a_plan_or_a_feature_counts_by_stays(acme_api, metric):
+    path = f"/metrics/{metric['id']}"
+    acme_api.post("/features", {"key": "calls", "type": "metered", "metric": "api_calls"})
+    plan = {"name": "Pro", "priceCents": 0, "currency": "usd", "interval": "month"}
+    usage = [{"metric": "api_calls", "included": 10, "mode": "hard"}]
+    made = acme_api.post("/plans", {**plan, "usage": usage}).json()
+
+    both = acme_api.delete(path)
+    assert (both.status_code, both.json()["code"]) == (409, "CONFLICT")
+    assert "Pro, calls" in both.json()["message"]
+    assert acme_api.get(path).status_code == 200
+    acme_api.delete("/features/calls")
+    assert acme_api.delete(path).status_code == 409
+
+    acme_api.patch(f"/plans/{made['id']}", {"usage": []})
+
+    assert acme_api.delete(path).status_code == 204
+
+
 def test_how_it_counts_changes_only_until_something_was_counted(acme, acme_api):
     ada = make_subscriber(acme)
     listed = {m["name"]: m["id"] for m in acme_api.get("/metrics").json()["data"]}

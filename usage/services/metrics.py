@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
+from billing.models import PlanVersion
+from billing.services.catalogue import lock_catalogue
+from billing.services.features import NAMED, live_features
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import Conflict
 from stackbe.kernel.scope import Scope
 from stackbe.kernel.tenancy import ScopedQuerySet, owned_by
 from stackbe.kernel.transactions import require_change
-from usage.errors import MetricNotFound
+from usage.errors import MetricInUse, MetricNotFound
 from usage.models import Counter, Metric
 
 
@@ -66,9 +70,21 @@ def update_metric(scope: Scope, metric_id: str, changes: dict[str, Any]) -> Metr
 
 
 def archive_metric(scope: Scope, metric_id: str) -> None:
-    """Stop counting. What was counted stays."""
+    """Stop counting. What was counted stays.
+
+    Raises `MetricInUse` while an active plan allows so much of it, or a feature is counted by it.
+    """
     require_change()
+    lock_catalogue(scope)
     metric = live_metrics(scope).locked().fetch(metric_id, MetricNotFound)
+    versions = PlanVersion.objects.within(scope).filter(plan__active=True, number=F("plan__version"))
+    plans = versions.filter(usage__contains=[{"metric": metric.name}]).order_by("plan__name")
+    features = live_features(scope).filter(metric=metric.name).order_by("key")
+    users = [*plans.values_list("plan__name", flat=True), *features.values_list("key", flat=True)]
+    if users:
+        raise MetricInUse(
+            f"Plans or features count by this metric: {', '.join(users[:NAMED])}. Take it out of them first."
+        )
     metric.archived_at = now(scope)
     metric.save(update_fields=["archived_at"])
     audit(scope, "metric.archived", metric.public_id, detail={"name": metric.name})
