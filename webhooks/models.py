@@ -165,6 +165,7 @@ class Delivery(AppOwned):
     finished_at = models.DateTimeField(null=True)
 
     class Meta(AppOwned.Meta):
+        verbose_name_plural = "deliveries"
         indexes = (
             models.Index(
                 fields=["endpoint_id", "due_at"],

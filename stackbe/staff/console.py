@@ -24,7 +24,9 @@ from accounts.models import User
 from stackbe.kernel import ids
 from stackbe.kernel.errors import ApiError
 from stackbe.kernel.fields import Sealed
-from stackbe.kernel.scope import PLATFORM
+from stackbe.kernel.scope import PLATFORM, platform_scope
+from stackbe.kernel.transactions import reading
+from stackbe.mail.outgoing import waiting
 from stackbe.staff import services
 from stackbe.staff.roles import Power, may, may_view
 
@@ -94,6 +96,16 @@ class Console(UnfoldAdminSite):
 
         wrapped: Callable[..., Any] = csp_replace(CONTENT_POLICY)(never_cache(update_wrapper(limited, view)))
         return wrapped
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show what runs here, and whether developers wait for their sign-in mails: no tenant's page tells of those."""
+        scope = platform_scope("console")
+        with reading(scope):
+            found = waiting(scope)
+        if found is not None:
+            messages.warning(request, f"Developers wait for mail. {found.sentence}")
+        response: HttpResponse = super().index(request, extra_context)
+        return response
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Name the sections and lists as people do, not as the code does."""

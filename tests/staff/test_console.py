@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 import stackbe.staff.urls  # noqa: F401  # registers the lists
 from accounts.models import Customer, User, domain_index, email_index
+from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.crypto import KeyDestroyed
+from stackbe.kernel.ids import new_id
 from stackbe.kernel.models import AuditEvent
 from stackbe.kernel.scope import PLATFORM, platform_scope
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading
+from stackbe.mail.outgoing import record_asked
 from stackbe.staff.console import console
 from stackbe.staff.roles import POWERS, VIEWS
 from stackbe.staff.services import staff_scope
@@ -175,6 +180,19 @@ def test_the_console_names_its_lists_as_people_do(committed):
         assert words in html
     for words in ("Apikeys", "Deliverys", "Djstripe"):
         assert words not in html
+    assert "Deliverys" not in hire("support").get(url_of("webhooks.Delivery")).content.decode()
+
+
+def test_the_console_says_that_developers_wait_for_mail(committed):
+    scope = platform_scope()
+    with change(scope) as unit:
+        ensure_platform_key(unit)
+        asked_at = wall_clock() - timedelta(seconds=31)
+        record_asked(scope, new_id(), "sign_in", b"nobody", asked_at=asked_at)
+
+    html = hire("administrator").get("/staff/").content.decode()
+
+    assert "Developers wait for mail. One sign-in mail has waited for more than 30 seconds" in html
 
 
 def test_ids_are_those_that_the_api_and_the_dashboard_show(acme, customer):
