@@ -32,6 +32,8 @@ def test_a_row_says_who_did_what_and_its_detail_is_sealed(acme):
 
 
 def test_outside_of_a_change_nothing_is_recorded(acme):
+    with reading(acme.scope), pytest.raises(RuntimeError):
+        audit(acme.scope, "thing.done")
     with pytest.raises(RuntimeError):
         audit(acme.scope, "thing.done")
 

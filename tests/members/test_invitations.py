@@ -234,6 +234,7 @@ def test_an_invitation_of_somebody_who_was_removed_gives_nothing(desk, acme, des
     with change(owner):
         remove_member(owner, Membership(id=place.id).public_id)
 
+    assert invitations(acme) == []
     assert take(Browser(), token).status_code == 410
     assert roles(acme) == ["owner"]
 

@@ -1,4 +1,4 @@
-"""What keeps money, deliveries and the deployment right (checks 8 to 10, 12, 16, 17, 25, 26, 28 to 30)."""
+"""What keeps money, limits, ciphertexts and the deployment right (checks 8 to 10, 25, 26, 28 to 30)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from tests.sabotage.shapes import Edit, Sabotage
 IDEMPOTENCY = "stackbe/kernel/idempotency.py"
 INBOX = "billing/stripe/inbox.py"
 GATEWAY = "billing/stripe/gateway.py"
-ADDRESSES = "webhooks/addresses.py"
-SENDING = "webhooks/sending.py"
 SETTINGS = "stackbe/settings.py"
 
 REPEATED = [
@@ -65,10 +63,7 @@ REPEATED = [
         "event-claimed-twice",
         9,
         "an event of Stripe's is claimed once",
-        (
-            "stripe/test_inbox.py::test_the_same_event_twice_is_one_row_and_one_job",
-            "stripe/test_inbox.py::test_50_copies_at_once_are_one_effect",
-        ),
+        ("stripe/test_inbox.py::test_the_same_event_twice_is_one_row_and_one_job",),
         (
             Edit(
                 INBOX,
@@ -126,150 +121,12 @@ REPEATED = [
         (Edit(INBOX, "        _count_forgery(network)\n", ""),),
     ),
 ]
-REACHED = [
-    Sabotage(
-        "addresses-unjudged",
-        12,
-        "every address of a name is judged before it is connected to",
-        (
-            "security/test_ssrf.py::test_a_name_that_resolves_to_a_hostile_address_is_not_connected_to",
-            "security/test_ssrf.py::test_one_bad_address_among_good_ones_refuses_all",
-        ),
-        (
-            Edit(
-                SENDING,
-                "        judged = judge_addresses(found, allow_local=self._allow_local)\n",
-                "        judged = list(found)\n",
-            ),
-            Edit(SENDING, "        judge_address(str(destination[0]), allow_local=self._allow_local)\n", ""),
-        ),
-    ),
-    Sabotage(
-        "one-good-address-is-enough",
-        12,
-        "one bad address among good ones refuses all",
-        ("security/test_ssrf.py::test_one_bad_address_among_good_ones_refuses_all",),
-        (
-            Edit(
-                ADDRESSES,
-                "    judged = [judge_address(address, allow_local=allow_local) for address in addresses]\n",
-                "    judged = addresses if not all(map(refusal_of, map(_parse_address, addresses))) else [\n"
-                "        judge_address(address, allow_local=allow_local) for address in addresses\n    ]\n",
-            ),
-        ),
-    ),
-    Sabotage(
-        "last-door-open",
-        12,
-        "an address is judged once more where the connection starts",
-        ("security/test_ssrf.py::test_the_last_door_holds_when_the_resolver_lets_everything_through",),
-        (Edit(SENDING, "        judge_address(str(destination[0]), allow_local=self._allow_local)\n", ""),),
-    ),
-    Sabotage(
-        "redirects-followed",
-        12,
-        "a receiver's redirect is not followed",
-        ("security/test_ssrf.py::test_a_redirect_to_loopback_goes_nowhere",),
-        (Edit(SENDING, "allow_redirects=False,", "allow_redirects=True,"),),
-    ),
-    Sabotage(
-        "global-is-good-enough",
-        12,
-        "addresses are judged by our own list of special blocks",
-        ("security/test_ssrf.py::test_no_hostile_address_is_judged_public",),
-        (
-            Edit(
-                ADDRESSES,
-                "    if isinstance(address, IPv4Address):\n        return next(",
-                '    if address.is_global:\n        return ""\n    if isinstance(address, IPv4Address):\n        return next(',
-            ),
-        ),
-    ),
-    Sabotage(
-        "names-cached",
-        12,
-        "a name is resolved for each connection",
-        ("security/test_ssrf.py::test_a_name_is_resolved_once_and_connected_to_where_it_was_judged",),
-        (Edit(SENDING, "            use_dns_cache=False,\n", "            use_dns_cache=True,\n"),),
-    ),
-    Sabotage(
-        "hostile-urls-stored",
-        12,
-        "a URL is judged when it is stored",
-        ("security/test_ssrf.py::test_the_api_refuses_hostile_urls_by_field",),
-        (
-            Edit(
-                "webhooks/services/endpoints.py",
-                "        return judge_url(url, live=live, allow_local=settings.ALLOW_LOCAL_WEBHOOKS).url\n",
-                "        return url\n",
-            ),
-        ),
-    ),
-]
-DELIVERED = [
-    Sabotage(
-        "delivery-claimed-twice",
-        16,
-        "a delivery is claimed by one dispatcher",
-        ("webhooks/test_claim.py::test_a_claim_is_not_claimed_again_before_its_lease_ends",),
-        (Edit("webhooks/dispatch/queue.py", "set due_at = %(leased_until)s, lease", "set lease"),),
-    ),
-    Sabotage(
-        "another-id-on-each-try",
-        16,
-        "a repeated delivery has the id of the first",
-        ("webhooks/test_deliver.py::test_anything_but_2xx_is_tried_again_under_the_same_id",),
-        (
-            Edit(
-                "webhooks/dispatch/queue.py",
-                "        message_id=event.public_id,\n",
-                '        message_id=f"{event.public_id}{claimed.attempts}",\n',
-            ),
-        ),
-    ),
-    Sabotage(
-        "event-without-its-change",
-        16,
-        "an event commits with its change, or not at all",
-        ("webhooks/test_emit.py::test_emitting_outside_of_a_change_is_refused",),
-        (
-            Edit(
-                "webhooks/outbox.py",
-                "    require_change()\n    if type not in EVENT_TYPES:",
-                "    if type not in EVENT_TYPES:",
-            ),
-        ),
-    ),
-    Sabotage(
-        "old-secret-dropped-at-once",
-        17,
-        "both secrets sign while one rotates out",
-        (
-            "webhooks/test_manage_endpoints.py::test_rotating_keeps_the_old_secret_signing_for_a_day",
-            "webhooks/test_deliver.py::test_both_secrets_verify_while_one_rotates",
-        ),
-        (Edit("webhooks/models.py", "SECRET_OVERLAP = timedelta(hours=24)", "SECRET_OVERLAP = timedelta(0)"),),
-    ),
-    Sabotage(
-        "old-secret-for-ever",
-        17,
-        "after the overlap the old secret signs no more",
-        ("webhooks/test_manage_endpoints.py::test_rotating_keeps_the_old_secret_signing_for_a_day",),
-        (
-            Edit("webhooks/models.py", "        if last is None or at >= last:\n", "        if last is None:\n"),
-            Edit("webhooks/models.py", "for moment, secret in parsed if at < moment]", "for moment, secret in parsed]"),
-        ),
-    ),
-]
 LIMITED = [
     Sabotage(
         "fixed-windows",
         25,
         "the sub-windows of the last minute are counted whole",
-        (
-            "kernel/test_limits.py::test_five_times_the_limit_over_a_window_edge_passes_it_once",
-            "kernel/test_limits.py::test_no_stretch_of_60_seconds_passes_more_than_the_limit",
-        ),
+        ("kernel/test_limits.py::test_no_stretch_of_60_seconds_passes_more_than_the_limit",),
         sql="""create or replace function kernel_total(counts integer[]) returns bigint language sql immutable
           as $$ select coalesce(sum(c), 0)::bigint from unnest(counts[1:10]) as c $$""",
     ),
@@ -329,10 +186,7 @@ LIMITED = [
         "ciphertext-flipped",
         26,
         "a changed ciphertext is an error",
-        (
-            "kernel/test_sealed_fields.py::test_a_flipped_ciphertext_is_an_error",
-            "kernel/test_crypto.py::test_every_flipped_bit_is_noticed",
-        ),
+        ("kernel/test_crypto.py::test_every_flipped_bit_is_noticed",),
         (
             Edit(
                 "stackbe/kernel/crypto.py",
@@ -344,9 +198,11 @@ LIMITED = [
     Sabotage(
         "key-of-another-tenant",
         26,
-        "a value sealed under another tenant's key does not open",
+        "another tenant's key is out of reach, and refused where it is not",
         ("kernel/test_crypto.py::test_a_rival_cannot_reach_a_key_by_its_id",),
         (Edit("stackbe/kernel/crypto.py", "        if tenant_id not in {owner, PLATFORM}:\n", "        if False:\n"),),
+        sql="create policy open_gate on kernel_subjectkey for select using (true);"
+        " create policy open_gate on kernel_tenantkey for select using (true)",
     ),
 ]
 OPEN = [
@@ -427,4 +283,4 @@ OPEN = [
         (Edit(SETTINGS, 'if "*" in ALLOWED_HOSTS:', "if False:"),),
     ),
 ]
-SABOTAGES = [*REPEATED, *REACHED, *DELIVERED, *LIMITED, *OPEN]
+SABOTAGES = [*REPEATED, *LIMITED, *OPEN]

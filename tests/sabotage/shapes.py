@@ -67,10 +67,10 @@ class Rotten(Exception):
 def rewritten(function: str, text: str, instead: str) -> str:
     """Return the SQL that puts something else in the place of a piece of a look-up function, or fails."""
     return f"""
-    alter function lookup.{function} owner to stackbe_owner;
+    set role stackbe_lookup;
     do $do$ declare found text := pg_get_functiondef('lookup.{function}'::regproc); begin
       if position('{text}' in found) = 0 then raise 'the text is not in lookup.{function}'; end if;
       execute replace(found, '{text}', '{instead}');
     end $do$;
-    alter function lookup.{function} owner to stackbe_lookup;
+    reset role;
     """
