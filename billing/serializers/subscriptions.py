@@ -54,10 +54,11 @@ class InvoicesQuery(PageQuery):
 
 
 class SubscriptionInput(Input):
-    """Who is to have which free plan."""
+    """Who is to have which free plan: the customer, or an organization that they run as owner or admin."""
 
     customer_id = Text(max_length=ID_LENGTH)
     plan_id = Text(max_length=ID_LENGTH)
+    organization_id = Text(max_length=ID_LENGTH, required=False, allow_null=True)
 
 
 class ChangeInput(Input):

@@ -14,6 +14,8 @@ from uuid import UUID
 from django.db.models import Q
 
 from accounts.models import OrganizationMember
+from accounts.organization_errors import OrganizationNotFound, PlaceTooLow
+from accounts.services.organizations_places import ADMIN, RANK, enter, role_of
 from billing.events import invoice_as_event, subscription_as_event
 from billing.models import DefaultAccess, InvoiceReference, PlanVersion, Price, Subscription
 from billing.queue import defer_follow_seats
@@ -28,6 +30,20 @@ if TYPE_CHECKING:
 
 SEATS = "seats"
 OVER = (Subscription.Status.CANCELED, Subscription.Status.INCOMPLETE)
+
+
+def run_by(scope: Scope, organization_id: str | UUID, customer_id: UUID) -> UUID:
+    """Return an organization that a customer runs as owner or admin, and hold it until the change ends.
+
+    Raises `OrganizationNotFound`, also where they are no member, and `PlaceTooLow` where they are one and no more.
+    """
+    organization = enter(scope, organization_id, ADMIN, hold=True)
+    role = role_of(scope, organization.id, customer_id)
+    if role is None:
+        raise OrganizationNotFound
+    if RANK[role] < RANK[ADMIN]:
+        raise PlaceTooLow("Only an owner or an admin decides what the organization is subscribed to.")
+    return organization.id
 
 
 def seat_limit(scope: Scope, organization_id: UUID) -> int | None:

@@ -117,26 +117,29 @@ def end_here(scope: Scope, row: Subscription, step: Transition, *, reason: str =
     return row
 
 
-def open_free_subscription(scope: Scope, *, customer_id: str | UUID, plan_id: str | UUID) -> Subscription:
-    """Subscribe a customer to a free plan, or to a trial that wants no card.
+def open_free_subscription(
+    scope: Scope, *, customer_id: str | UUID, plan_id: str | UUID, organization_id: str | UUID | None = None
+) -> Subscription:
+    """Subscribe a customer to a free plan, or to a trial that wants no card; or their organization to a free plan.
 
-    Nothing is paid, so Stripe need not know. Raises `PlanIsPaid` for any other plan and
-    `AlreadySubscribed` beside a live subscription.
+    Nothing is paid, so Stripe need not know. Raises `PlanIsPaid` for any other plan, `AlreadySubscribed`
+    beside a live subscription, and for an organization as `seats.run_by` does.
     """
     require_change()
     customer = _live_customer(scope, customer_id)
     lock_customer(scope, customer.id)
+    organization = None if organization_id is None else seats.run_by(scope, organization_id, customer.id)
     plan = Plan.objects.within(scope).fetch(plan_id, PlanNotFound)
     if not plan.active:
         raise PlanArchived
     version = plan.current_version()
     free = all(price.free for price in version.live_prices())
-    cardless = version.trial_days > 0 and not version.trial_requires_card
+    cardless = version.trial_days > 0 and not version.trial_requires_card and organization is None
     if not free and not cardless:
         raise PlanIsPaid(fields={"planId": [PlanIsPaid.message]})
     moment = now(scope)
     _settle(scope, customer.id, moment)
-    live = live_of(scope, customer.id, None)
+    live = live_of(scope, customer.id, organization)
     if live.exists():
         raise AlreadySubscribed
     trialed = Subscription.objects.within(scope).filter(
@@ -146,7 +149,7 @@ def open_free_subscription(scope: Scope, *, customer_id: str | UUID, plan_id: st
         raise AlreadySubscribed("This customer has had the trial of this plan. Send them to a checkout.")
     trial_days = 0 if free else version.trial_days
     step = lifecycle.open_free(plan.id, version.id, moment, trial_days)
-    row = Subscription(**owned_by(scope), customer=customer, created_at=moment)
+    row = Subscription(**owned_by(scope), customer=customer, organization_id=organization, created_at=moment)
     row = take(scope, row, step, moment, scope.actor)
     audit(scope, "subscription.created", row.public_id, subject_id=customer.id, detail={"plan": plan.slug})
     return row

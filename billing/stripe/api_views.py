@@ -104,6 +104,7 @@ class PortalInput(Input):
     """Whose portal, and where its way back leads."""
 
     customer_id = Text(max_length=40)
+    organization_id = Text(max_length=40, required=False, allow_null=True)
     return_url = Url()
 
 
@@ -118,7 +119,7 @@ class PortalSession(ApiView):
 
     @operation(input=PortalInput, output=PortalOutput, network=True, extra_statuses=(503,))
     def post(self, request: Request) -> Response:
-        """Open the portal for a customer."""
+        """Open the portal for a customer, or of what an organization pays for one who runs it."""
         claim_id = self.claim.id if self.claim else None
         return self.reply(portal.open_portal(self.scope, claim_id=claim_id, **self.parse()))
 

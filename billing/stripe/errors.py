@@ -107,6 +107,15 @@ class NeverBought(Conflict):
     message = "This customer has not been to a checkout yet, so Stripe has no portal for them."
 
 
+class PortalIsPrivate(Conflict):
+    """Who pays for the organization pays for something of their own at Stripe too, and the portal shows both."""
+
+    message = (
+        "Who bought this organization's plan has purchases of their own, which Stripe's portal would show."
+        " They open it themselves."
+    )
+
+
 class CheckoutReplaced(Conflict):
     """Another checkout of the same customer began while this one was being made."""
 

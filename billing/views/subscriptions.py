@@ -47,7 +47,7 @@ class Subscriptions(ApiView):
 
     @operation(input=SubscriptionInput, output=SubscriptionOutput, status=201)
     def post(self, request: Request) -> Response:
-        """Subscribe a customer to a free plan, or to a trial that asks for no card.
+        """Subscribe a customer, or an organization that they run, to a free plan; or a customer to a cardless trial.
 
         What costs money is bought with POST /v1/checkout/session.
         """

@@ -335,3 +335,76 @@ def test_a_rivals_organization_cannot_be_bought_for(team, globex_api: Api):
     order = team.shop.order(planId=team.plan(), organizationId=theirs)
 
     assert team.api.post("/checkout/session", order).status_code == 404
+
+
+BACK = "https://shop.example/account"
+
+
+def portal(team, name, **more):
+    body = {"customerId": team.customer(name), "organizationId": team.id, "returnUrl": BACK, **more}
+    return team.api.post("/portal/session", body)
+
+
+def test_whoever_runs_it_opens_the_page_of_what_it_pays(team):
+    team.join("grace", "eve")
+    team.api.patch(f"{team.path}/members/{team.customer('grace')}", {"role": "admin"})
+    assert portal(team, "ada").status_code == 409
+    team.buy(team.plan())
+
+    for name in ("ada", "grace"):
+        assert portal(team, name).status_code == 200
+    member, stranger = portal(team, "eve"), portal(team, "mallory")
+    alone = team.api.post("/portal/session", {"customerId": team.customer("grace"), "returnUrl": BACK})
+
+    assert (member.status_code, member.json()["code"]) == (403, "FORBIDDEN")
+    assert (stranger.status_code, stranger.json()["code"]) == (404, "NOT_FOUND")
+    assert alone.status_code == 409
+
+
+def test_the_page_stays_the_buyers_where_it_would_show_what_they_bought_for_themselves(team):
+    team.join("grace")
+    team.api.patch(f"{team.path}/members/{team.customer('grace')}", {"role": "admin"})
+    plan = team.plan()
+    team.buy(plan)
+    team.shop.subscribe(planId=plan)
+
+    refused = portal(team, "grace")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "CONFLICT")
+    assert "of their own" in refused.json()["message"]
+    assert portal(team, "ada").status_code == 200
+
+
+def test_a_free_plan_is_taken_for_it_by_who_runs_it_and_serves_everybody(team, globex_api):
+    team.join("grace")
+    free = str(team.shop.add_plan("Free", 0, entitlements={"sso": True}))
+
+    def take(api, name, **more):
+        return api.post("/subscriptions", {"customerId": team.customer(name), "planId": free, **more})
+
+    member, stranger = take(team.api, "grace", organizationId=team.id), take(team.api, "eve", organizationId=team.id)
+    made = take(team.api, "ada", organizationId=team.id)
+
+    assert (member.status_code, member.json()["code"]) == (403, "FORBIDDEN")
+    assert (stranger.status_code, stranger.json()["code"]) == (404, "NOT_FOUND")
+    assert (made.status_code, made.json()["organizationId"], made.json()["status"]) == (201, team.id, "active")
+    assert [team.access(name)["hasAccess"] for name in ("ada", "grace", "eve")] == [True, True, False]
+    again = take(team.api, "ada", organizationId=team.id)
+    assert (again.status_code, again.json()["code"]) == (409, "CONFLICT")
+    assert take(team.api, "ada").status_code == 201
+    assert take(globex_api, "ada", organizationId=team.id).status_code == 404
+
+
+def test_a_free_plan_of_its_own_gives_way_to_a_paid_one_and_ends_with_it(team):
+    free = str(team.shop.add_plan("Free", 0))
+    trial = str(team.shop.add_plan("Trial", 900, trialDays=7, trialRequiresCard=False))
+    refused = team.api.post("/subscriptions", {"customerId": team.ada, "planId": trial, "organizationId": team.id})
+    taken = team.api.post("/subscriptions", {"customerId": team.ada, "planId": free, "organizationId": team.id}).json()
+
+    team.buy(team.plan())
+
+    assert refused.status_code == 400
+    assert team.ours(taken).status == "canceled"
+    team.api.delete(team.path)
+    run_jobs(tolerate=True)
+    assert team.api.get(f"/subscriptions/{taken['id']}").json()["status"] == "canceled"
