@@ -16,7 +16,7 @@ from accounts import opaque
 from accounts.errors import AppNotFound, RedirectNotAllowed
 from accounts.models import App, Organization
 from accounts.pages.browser import browser_secret, discreet, new_browser_secret, remember_browser
-from accounts.pages.customers import app_named, brand, see_other
+from accounts.pages.customers import app_named, brand, origins, see_other
 from accounts.services import social
 from accounts.services.social_providers import KNOWN_NAMES, find_provider
 from accounts.social_errors import AttemptGone, Declined, NotSignedIn, ProviderNotFound
@@ -105,8 +105,8 @@ def connect(request: HttpRequest) -> HttpResponse:
         return _refused(request, app, reason.told("The provider"), status=UNAVAILABLE)
     context = {"brand": brand(app), "offer": offer, "token": token, "action": reverse("social-connect")}
     page = render(request, "auth/social_connect.html", context)
-    # Browsers hold form-action against the redirect that follows as well.
-    csp_update({"form-action": [offer.authorize_origin]})(lambda _request: page)(request)
+    # Browsers hold form-action against every redirect that follows: to the provider, and from us on to the app.
+    csp_update({"form-action": [offer.authorize_origin, *origins(app)]})(lambda _request: page)(request)
     return page
 
 
