@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.serializers import camel
 
+# Whether customers have second factors: nobody, who wants to, everybody.
+OFF, OPTIONAL, REQUIRED = "off", "optional", "required"
+SECOND_FACTORS = (OFF, OPTIONAL, REQUIRED)
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1"})
 LOCAL_CALLBACKS = ("http://localhost:3000/callback", "http://127.0.0.1:3000/callback")
 LOCAL_ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
@@ -40,6 +43,7 @@ class AppSettings:
     email_from_name: str | None = None
     brand_color: str | None = None
     logo_url: str | None = None
+    second_factors: str = OFF
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> AppSettings:

@@ -14,4 +14,5 @@ class AccountsConfig(AppConfig):
         """Say what is held on a person, and declare the job that lets go of it."""
         import_module("accounts.subjects").register_holders()
         import_module("accounts.developer_subjects").register_holders()
+        import_module("accounts.factor_subjects").register_holders()
         import_module("accounts.erasure")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackbe.kernel.errors import BadRequest, Conflict, NotFound, Unauthorized
+from stackbe.kernel.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
 
 
 class AppNotFound(NotFound):
@@ -88,6 +88,27 @@ class SessionExpired(Unauthorized):
 
     code = "SESSION_EXPIRED"
     message = "This session has expired. Refresh it, or sign in again."
+
+
+class SecondFactorRequired(Forbidden):
+    """The first proof was right and is spent. `factor` in the body says how to go on."""
+
+    code = "SECOND_FACTOR_REQUIRED"
+    message = "This customer has a second factor to give. Send its code to auth/factor, or lead them to factor.url."
+
+
+class SecondFactorInvalid(Unauthorized):
+    """Mistyped, of another moment, or used before. The sign-in goes on waiting."""
+
+    code = "SECOND_FACTOR_INVALID"
+    message = "This code is not right, or was used before. Type the one that the app shows now."
+
+
+class FreshProofRequired(Forbidden):
+    """Who holds a session may not be who signed in: factors are changed after one was given a moment ago."""
+
+    code = "FRESH_PROOF_REQUIRED"
+    message = "Give a code at auth/factors/prove first. It counts for ten minutes."
 
 
 class RedirectNotAllowed(BadRequest):

@@ -11,7 +11,14 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 
 from accounts.app_settings import AppSettings
-from accounts.developer_models import (  # noqa: F401  # Django looks for an app's models here
+from accounts.customer_factor_models import (  # noqa: F401  # Django looks for an app's models here
+    CustomerPasskey,
+    CustomerRecoveryCode,
+    CustomerTotp,
+    PendingSignIn,
+    SecurityVisit,
+)
+from accounts.developer_models import (  # noqa: F401  # likewise
     Device,
     MemberInvitation,
     Passkey,
@@ -319,6 +326,8 @@ class OneTimeCode(AppOwned):
     digest = models.BinaryField()
     redirect_url = models.CharField(max_length=2048)
     organization_id = models.UUIDField(null=True)
+    # How the customer was proven (RFC 8176), in words with spaces between; the session takes it over.
+    amr = models.CharField(max_length=60, blank=True, default="")
     expires_at = models.DateTimeField(db_index=True)
 
     class Meta(AppOwned.Meta):
@@ -339,6 +348,9 @@ class CustomerSession(AppOwned):
     address = models.CharField(max_length=45, blank=True)
     country = models.CharField(max_length=2, blank=True, default="")
     user_agent_family = models.CharField(max_length=40, blank=True)
+    # How the customer was proven (RFC 8176), in words with spaces between, and when a factor was last given.
+    amr = models.CharField(max_length=60, blank=True, default="")
+    proven_at = models.DateTimeField(null=True)
 
     class Meta(AppOwned.Meta):
         indexes = (models.Index(fields=["customer", "-id"], name="session_of_customer"),)

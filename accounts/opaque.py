@@ -6,7 +6,8 @@ for as long as the spent row's id is remembered, without keeping anything of the
 
 `sbl_` a developer's link · `sbm_` a customer's link and `sbi_` an invitation to an organization (both
 name their app as well) · `sbc_` the one-time code on an app's callback · `sbr_` a refresh token ·
-`sbs_` the state of a sign-in at a provider and `sba_` leave to connect an account there (name their app too).
+`sbs_` the state of a sign-in at a provider and `sba_` leave to connect an account there (name their app too) ·
+`sbf_` a sign-in that waits for its second factor and `sby_` a visit to the page of one's factors (likewise).
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ DEVELOPER_LINK = "sbl"
 MAGIC_LINK = "sbm"
 INVITE = "sbi"
 ONE_TIME_CODE = "sbc"
+FACTOR, SECURITY = "sbf", "sby"
 REFRESH_TOKEN = "sbr"  # noqa: S105  # a prefix
 SOCIAL_STATE = "sbs"
 SOCIAL_LINK = "sba"
-NAMING_THEIR_APP = frozenset({MAGIC_LINK, INVITE, SOCIAL_STATE, SOCIAL_LINK})
+NAMING_THEIR_APP = frozenset({MAGIC_LINK, INVITE, FACTOR, SECURITY, SOCIAL_STATE, SOCIAL_LINK})
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 DIGITS = 6
 TRIES = 5

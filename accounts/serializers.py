@@ -114,6 +114,7 @@ class AppSettingsInput(Input):
     email_from_name = SenderName(required=False, allow_null=True, max_length=60)
     brand_color = Color(required=False, allow_null=True)
     logo_url = CallbackUrl(required=False, allow_null=True)
+    second_factors = serializers.ChoiceField(choices=app_settings.SECOND_FACTORS, required=False)
 
 
 class AppInput(Input):
@@ -148,6 +149,7 @@ class AppSettingsOutput(Output):
     email_from_name = Text(allow_null=True)
     brand_color = Text(allow_null=True)
     logo_url = Text(allow_null=True)
+    second_factors = serializers.ChoiceField(choices=app_settings.SECOND_FACTORS)
 
 
 class AppOutput(Output):

@@ -175,7 +175,7 @@ class SessionOutput(_Made):
 
 
 class IntrospectOutput(_Made):
-    """Whether a token opens a session now; `exp` in Unix seconds."""
+    """Whether a token opens a session now; `exp` in Unix seconds, `amr` by what its customer was proven (RFC 8176)."""
 
     active = Boolean()
     customer_id = Text(required=False)
@@ -183,6 +183,7 @@ class IntrospectOutput(_Made):
     organization_id = Text(required=False, allow_null=True)
     org_role = Text(required=False, allow_null=True)
     exp = Integer(required=False)
+    amr = serializers.ListField(child=Text(), required=False)
 
 
 class JwkShape(_Made):

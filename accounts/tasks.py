@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from accounts import erasure, file_jobs, link_mail, member_mail, member_upkeep
+from accounts import erasure, factor_mail, file_jobs, link_mail, member_mail, member_upkeep
+from accounts.customer_factor_models import CustomerTotp, PendingSignIn, SecurityVisit
 from accounts.models import (
     CustomerSession,
     DeveloperLink,
@@ -17,6 +18,7 @@ from accounts.models import (
 from accounts.organization_models import OrganizationInvite
 from accounts.services import organizations_erasure, organizations_mail
 from accounts.services.exports import drop_files
+from accounts.services.second_factors import PENDING
 from accounts.services.tokens import rotate_signing_key
 from accounts.social_models import SocialAttempt
 from stackbe.kernel.clock import wall_clock
@@ -27,6 +29,7 @@ from stackbe.kernel.transactions import change
 # Importing them declares their jobs to the worker.
 JOBS = (
     erasure.erase_customer_job,
+    factor_mail.mail_factor_notice,
     file_jobs.import_customers,
     file_jobs.export_customers,
     file_jobs.copy_app_logo,
@@ -58,6 +61,10 @@ def purge_expired(timestamp: int) -> None:
         with change(scope):
             MagicLink.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
             OneTimeCode.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
+            for each in (PendingSignIn, SecurityVisit):
+                each.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_EXPIRED).delete()
+            stale = CustomerTotp.objects.across_apps(scope).filter(confirmed_at__isnull=True)
+            stale.filter(created_at__lt=moment - PENDING).delete()
             OrganizationInvite.objects.across_apps(scope).filter(expires_at__lt=moment - KEEP_INVITES).delete()
             SocialAttempt.objects.across_apps(scope).filter(expires_at__lt=moment).delete()
             RefreshToken.objects.across_apps(scope).filter(expires_at__lt=moment).delete()

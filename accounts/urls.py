@@ -8,9 +8,9 @@ from django.urls import path
 
 from accounts import organization_urls, social_urls
 from accounts.dashboard import urls as dashboard
+from accounts.pages import customer_factor, customer_security, developers, second_factor
 from accounts.pages import customers as customer_pages
-from accounts.pages import developers, second_factor
-from accounts.views import apps, auth, customers, me, tenants
+from accounts.views import apps, auth, customers, factors, me, tenants
 from stackbe.kernel.routes import KEYS, PUBLIC, SESSIONS, TENANT_KEYS, Limit, may, route
 from stackbe.kernel.scope import Credential, Role
 
@@ -83,6 +83,29 @@ ROUTES += [
         DELETE=may("auth:write"),
     ),
 ]
+OWN_FACTORS = may(credentials=SESSIONS)
+ROUTES += [
+    route(f"{AUTH}/factor", factors.GiveFactor, "auth-factor", POST=OPEN),
+    route(f"{AUTH}/factors", factors.Factors, "auth-factors", GET=OWN_FACTORS),
+    route(f"{AUTH}/factors/prove", factors.ProveFactor, "auth-factors-prove", POST=OWN_FACTORS),
+    route(f"{AUTH}/factors/totp", factors.Authenticator, "auth-factors-totp", POST=OWN_FACTORS, DELETE=OWN_FACTORS),
+    route(f"{AUTH}/factors/totp/confirm", factors.ConfirmAuthenticator, "auth-factors-totp-confirm", POST=OWN_FACTORS),
+    route(f"{AUTH}/factors/passkeys/<str:passkey_id>", factors.OnePasskey, "auth-factors-passkey", DELETE=OWN_FACTORS),
+    route(f"{AUTH}/factors/recovery-codes", factors.RecoveryCodes, "auth-factors-recovery-codes", POST=OWN_FACTORS),
+    route(
+        f"{CUSTOMER}/security/session",
+        factors.SecuritySession,
+        "customer-security-session",
+        POST=may("auth:write", credentials=KEYS | SESSIONS),
+    ),
+    route(
+        f"{CUSTOMER}/factors",
+        factors.CustomerFactorsOfApp,
+        "customer-factors",
+        GET=may("auth:write"),
+        DELETE=may("auth:write"),
+    ),
+]
 ROUTES += organization_urls.ROUTES
 ROUTES += social_urls.ROUTES
 PAGES: list[URLPattern] = [
@@ -92,6 +115,8 @@ PAGES: list[URLPattern] = [
     path("auth/confirm", customer_pages.confirm, name="customer-confirm"),
     path("brand/<str:app_id>/<str:digest>", customer_pages.logo, name="app-logo"),
     path("auth/peek", customer_pages.peek, name="customer-peek"),
+    path("auth/factor", customer_factor.factor, name="customer-factor"),
+    path("auth/security", customer_security.security, name="customer-security"),
     path("auth/code", customer_pages.enter_code, name="customer-code"),
     path("login", developers.log_in, name="login"),
     path("signup", developers.sign_up, name="signup"),

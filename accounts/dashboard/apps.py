@@ -8,6 +8,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from accounts.app_settings import OFF, OPTIONAL, REQUIRED
 from accounts.dashboard.frame import AppPage, MemberPage, as_the_api_takes_it, identity, put_errors
 from accounts.serializers import AppPatch, AppSettingsInput
 from accounts.services.apps import archive_app, create_app, list_apps, scope_of, update_app
@@ -118,6 +119,16 @@ class SettingsForm(forms.Form):
         label="Make a customer of whoever asks for a sign-in link", required=False
     )
     organizations_enabled = forms.BooleanField(label="Customers may form organizations", required=False)
+    second_factors = forms.ChoiceField(
+        label="Second factors of customers",
+        required=False,
+        choices=[
+            (OFF, "Off: the mail is proof enough"),
+            (OPTIONAL, "Optional: asked of customers who have added one"),
+            (REQUIRED, "Required: who has none adds one before they get in"),
+        ],
+        help_text="An authenticator app or a passkey, asked for on our page after the link.",
+    )
 
 
 class NewApp(MemberPage):
@@ -192,7 +203,7 @@ class Settings(AppPage):
             entered = dict(form.cleaned_data)
             name = as_the_api_takes_it(AppPatch, {"name": entered.pop("name")})["name"]
             entered |= {field: entered[field] or None for field in NULLABLE if field in entered}
-            entered = {field: value for field, value in entered.items() if value is not None or field in NULLABLE}
+            entered = {field: value for field, value in entered.items() if value not in (None, "") or field in NULLABLE}
             asked = as_the_api_takes_it(AppSettingsInput, entered)
             self.perform(lambda scope: update_app(scope, app_id, name=name, settings=asked))
             return self.done("Saved.", "dashboard-settings")

@@ -8,9 +8,12 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from accounts.app_settings import OFF
 from accounts.dashboard.frame import AppPage, as_the_api_takes_it
 from accounts.models import Customer
 from accounts.serializers import CustomerInput
+from accounts.services.apps import list_apps
+from accounts.services.customer_factors import CustomerFactors, reset_factors
 from accounts.services.customers import (
     create_customer,
     delete_customer,
@@ -18,7 +21,7 @@ from accounts.services.customers import (
     search_customers,
     send_mail_again,
 )
-from accounts.services.sessions import end_session, live_sessions
+from accounts.services.sessions import end_all_sessions, live_sessions
 from billing.models import Access, DefaultAccess, InvoiceReference, Subscription
 from billing.stripe.checkout import settle_open_checkouts
 from stackbe.kernel.clock import now
@@ -112,6 +115,8 @@ class OneCustomer(AppPage):
             "invoices": list(InvoiceReference.objects.within(scope).filter(customer=customer).order_by("-pk")[:10]),
             "mails": list(latest_to(scope, bytes(customer.email_index))[:5]),
             "bounce": bounce_of(scope, bytes(customer.email_index)),
+            "factors": CustomerFactors(scope, customer).standing(),
+            "wants_factors": list_apps(scope).get(pk=scope.app).config.second_factors != OFF,
             "sessions": list(live_sessions(scope, customer.pk).order_by("-pk")[:10]),
             "events": list(Event.objects.within(scope).filter(subject_id=customer.pk).order_by("-pk")[:10]),
         }
@@ -141,9 +146,20 @@ class SignOut(AppPage):
         """End them; their tokens are refused from the next request on."""
         with change(self.scope):
             customer = find_customer(self.scope, public_id=customer_id)
-            for session in live_sessions(self.scope, customer.pk):
-                end_session(self.scope, session, "signed out in the dashboard")
+            end_all_sessions(self.scope, customer.pk, "signed out in the dashboard")
         return self.done("Signed out everywhere.", "dashboard-customer", customer_id)
+
+
+class ResetFactors(AppPage):
+    """Taking away the second factors of a customer who lost them."""
+
+    resource = "customers"
+
+    def post(self, request: HttpRequest, app_id: str, customer_id: str) -> HttpResponse:
+        """Remove them; the customer is told by mail and signs in by the link alone until they add one."""
+        with change(self.scope):
+            reset_factors(self.scope, find_customer(self.scope, public_id=customer_id))
+        return self.done("Removed. A mail tells the customer.", "dashboard-customer", customer_id)
 
 
 class MailAgain(AppPage):

@@ -39,6 +39,7 @@ ASKED_FOR: Mapping[str, frozenset[str] | None] = {
     "account-recovery-codes": None,
     "dashboard-app-archive": None,
     "dashboard-customer-delete": None,
+    "dashboard-customer-factors": None,
     "dashboard-key-revoke": None,
     "dashboard-key-rotate": None,
     "dashboard-keys": None,

@@ -33,6 +33,11 @@ PAGES: list[URLPattern] = [
         name="dashboard-customer-sign-out",
     ),
     path(
+        f"{APP}/customers/<str:customer_id>/factors",
+        customers.ResetFactors.as_view(),
+        name="dashboard-customer-factors",
+    ),
+    path(
         f"{APP}/customers/<str:customer_id>/mail",
         customers.MailAgain.as_view(),
         name="dashboard-customer-mail",

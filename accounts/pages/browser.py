@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+VISIT_SECONDS = 30 * 60
 ASKED, NAMED, DEVICE = "stackbe_asked", "stackbe_named", "stackbe_device"
 SALT = "stackbe.sign-in"
 DAY_SECONDS = 24 * 3600
@@ -78,6 +79,21 @@ def was_named(request: HttpRequest, link_id: UUID) -> bool:
     """Say whether this browser was shown whose account the link opens: no silent sign-in as another."""
     named = request.get_signed_cookie(_spelt(NAMED), default="", salt=SALT, max_age=LINK_SECONDS)
     return bool(named == str(link_id))
+
+
+def visit_token(request: HttpRequest, kind: str) -> str:
+    """Return the token of the visit that this browser is on, empty where it is on none of that kind."""
+    return request.COOKIES.get(_spelt(f"stackbe_{kind}"), "")
+
+
+def remember_visit(response: HttpResponse, kind: str, token: str) -> None:
+    """Keep the token of a visit out of the address, where no script reads it."""
+    response.set_cookie(_spelt(f"stackbe_{kind}"), token, max_age=VISIT_SECONDS, **_flags())
+
+
+def forget_visit(response: HttpResponse, kind: str) -> None:
+    """Forget a visit that is over."""
+    response.set_cookie(_spelt(f"stackbe_{kind}"), "", max_age=0, **_flags())
 
 
 def asks_too_often(request: HttpRequest, email: str) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from csp.decorators import csp_update
+from django.conf import settings
 from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -17,9 +18,9 @@ from accounts import opaque
 from accounts.errors import RedirectNotAllowed, TokenAlreadyUsed, TokenExpired, TokenInvalid
 from accounts.lookups import KnownApp, known_app
 from accounts.models import App
-from accounts.pages.browser import discreet
+from accounts.pages.browser import discreet, remember_visit
 from accounts.pages.forms import CodeForm
-from accounts.services import magic_links, social
+from accounts.services import magic_links, pending_sign_ins, social
 from accounts.services.logos import brand_of, stored_logo
 from stackbe.kernel import ids
 from stackbe.kernel.transactions import reading
@@ -138,9 +139,16 @@ def _app_of(token: str) -> KnownApp | None:
 
 
 def see_other(url: str) -> HttpResponse:
-    """Return what leads a browser on after a form, by GET (RFC 9110, section 15.4.4)."""
-    response = HttpResponseRedirect(url)
+    """Return what leads a browser on after a form, by GET (RFC 9110, section 15.4.4).
+
+    The token of a sign-in that waits for its factor goes along in a cookie, so that its page needs no script.
+    """
+    page, _, token = url.partition("#token=")
+    waits = page.startswith(f"{settings.BASE_URL}{pending_sign_ins.PAGE}?")
+    response = HttpResponseRedirect(page if waits else url)
     response.status_code = SEE_OTHER
+    if waits:
+        remember_visit(response, opaque.FACTOR, token)
     return response
 
 

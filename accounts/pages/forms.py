@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from django import forms
 
+from accounts.sign_in_shapes import TOKEN_LENGTH
 from stackbe.kernel.serializers import EMAIL_LENGTH
 
 
@@ -60,3 +63,18 @@ class SentCodeForm(CodeForm):
     """The code alone, where the address was typed a moment ago."""
 
     email = forms.EmailField(max_length=EMAIL_LENGTH, widget=forms.HiddenInput)
+
+
+class LinkForm(forms.Form):
+    """The link of the mail, for who has no script: the part after # never leaves the browser by itself."""
+
+    token = forms.CharField(
+        label="Link",
+        max_length=TOKEN_LENGTH,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def clean_token(self) -> str:
+        """Return the token, whether it came alone or in its link."""
+        token: str = re.split(r"[#?&](?:token|invite)=", self.cleaned_data["token"].strip())[-1]
+        return token

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from csp.decorators import csp_update
-from django import forms
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,8 +16,8 @@ from accounts.models import App
 from accounts.organization_errors import InviteInvalid
 from accounts.pages.browser import discreet
 from accounts.pages.customers import GONE, TRIES, app_named, brand, origins, see_other
+from accounts.pages.forms import LinkForm
 from accounts.services import organizations_invites as invites
-from accounts.sign_in_shapes import TOKEN_LENGTH
 from stackbe.kernel import ids
 from stackbe.kernel.errors import ApiError
 
@@ -29,21 +27,6 @@ if TYPE_CHECKING:
     from accounts.lookups import KnownApp
 
 CONFLICT, BAD = 409, 400
-
-
-class LinkForm(forms.Form):
-    """The link of the mail, for who has no script: the part after # never leaves the browser by itself."""
-
-    token = forms.CharField(
-        label="Link",
-        max_length=TOKEN_LENGTH,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-
-    def clean_token(self) -> str:
-        """Return the token, whether it came alone or in its link."""
-        token: str = re.split(r"[#?&](?:token|invite)=", self.cleaned_data["token"].strip())[-1]
-        return token
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

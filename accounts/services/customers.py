@@ -22,6 +22,7 @@ from accounts.models import (
     email_index,
 )
 from accounts.organization_models import OrganizationInvite
+from accounts.services.customer_factors import end_visits
 from accounts.services.organizations_erasure import leave_every_organization
 from accounts.social_models import CustomerIdentity, SocialAttempt
 from stackbe.kernel import ids
@@ -230,6 +231,7 @@ def delete_customer(scope: Scope, customer_id: str) -> Customer:
     OneTimeCode.objects.within(scope).filter(customer_id=customer.id).delete()
     SocialAttempt.objects.within(scope).filter(customer_id=customer.id).delete()
     CustomerIdentity.objects.within(scope).filter(customer_id=customer.id).delete()
+    end_visits(scope, customer.id)
     MagicLink.objects.within(scope).filter(email_index=customer.email_index).delete()
     OrganizationInvite.objects.within(scope).filter(email_index=customer.email_index).delete()
     customer.deleted_at = now(scope)
@@ -271,6 +273,7 @@ def _readdress(scope: Scope, customer: Customer, email: str) -> list[str]:
     key = index_key(scope)
     if normalised_email(email) != normalised_email(customer.email):
         MagicLink.objects.within(scope).filter(email_index=customer.email_index).delete()
+        end_visits(scope, customer.id)
     customer.email = email
     customer.email_index = email_index(key, email)
     customer.domain_index = domain_index(key, email)

@@ -18,8 +18,10 @@ from accounts import opaque
 from accounts.errors import TokenAlreadyUsed, TokenExpired, TokenInvalid, UnknownCustomer
 from accounts.link_mail import mail_magic_link
 from accounts.models import Customer, MagicLink, OneTimeCode, Organization, SpentToken, email_index
+from accounts.services import pending_sign_ins
+from accounts.services.customer_factors import BY_MAIL, is_due
 from accounts.services.customers import customer_by_email, get_or_create_customer, index_key, live_customers
-from accounts.services.entry import CODE_LIVES, lead_on, redirect_target
+from accounts.services.entry import CODE_LIVES, Way, lead_on, redirect_target
 from accounts.services.sessions import Opened, start_session
 from stackbe.kernel import limits
 from stackbe.kernel.clock import wall_clock
@@ -49,6 +51,7 @@ class Spent:
     email: str
     redirect_url: str
     organization_id: UUID | None
+    amr: str = ""
 
 
 def mail_allowed(scope: Scope, email: str, caller: str | None) -> bool:
@@ -135,16 +138,28 @@ def sign_in(
     """Turn a one-time code, a link's token, or an address with its 6 digits into a session.
 
     Returns it with the URL that the link was asked for with. Raises `TokenAlreadyUsed`, `TokenExpired`
-    or `TokenInvalid`; each of the three works once.
+    or `TokenInvalid`; each of the three works once. Where a second factor is due, what was given is spent and
+    `SecondFactorRequired` says how to go on; a one-time code comes after that already.
     """
     scope = app.system_scope(ACTOR)
     with change(scope):
         found = _redeem(scope, app, token, email, code)
         if found is not None:
             customer, spent = found
-            came_by = {"user_agent": user_agent, "country": country}
-            opened = start_session(scope, customer, organization_id=spent.organization_id, **came_by)
-            return opened, spent.redirect_url
+            if spent.amr or not is_due(scope, app, customer):
+                opened = start_session(
+                    scope,
+                    customer,
+                    organization_id=spent.organization_id,
+                    user_agent=user_agent,
+                    country=country,
+                    amr=spent.amr or BY_MAIL,
+                )
+                return opened, spent.redirect_url
+            way: Way = {"redirect_url": spent.redirect_url, "organization_id": spent.organization_id}
+            factor = pending_sign_ins.begin(scope, app, customer, **way)
+    if found is not None:
+        raise pending_sign_ins.required(factor)
     if token is None:
         raise _wrong_code()
     with reading(scope):
@@ -227,12 +242,13 @@ def _spend_one_time_code(scope: Scope, app: KnownApp, token: str) -> tuple[Custo
     found = next(iter(rows), None)
     if found is None:
         return None
-    redirect_target(app, found.redirect_url)
+    if found.redirect_url:
+        redirect_target(app, found.redirect_url)
     customer = live_customers(scope).filter(pk=found.customer_id).first()
     if customer is None:
         return None
     SpentToken.unscoped.create(id=found.id, expires_at=found.expires_at + CODE_LIVES)
-    return customer, Spent(customer.email, found.redirect_url, found.organization_id)
+    return customer, Spent(customer.email, found.redirect_url, found.organization_id, found.amr or BY_MAIL)
 
 
 def _callback(scope: Scope, app: KnownApp, spent: Spent) -> str:

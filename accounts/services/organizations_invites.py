@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from accounts import opaque
 from accounts.models import (
     Customer,
+    CustomerSession,
     Organization,
     OrganizationMember,
     SpentToken,
@@ -30,8 +31,10 @@ from accounts.organization_errors import (
     NotTheInvited,
 )
 from accounts.organization_models import OrganizationInvite
+from accounts.services import pending_sign_ins
+from accounts.services.customer_factors import BY_MAIL, SEVERAL, is_due
 from accounts.services.customers import customer_by_email, get_or_create_customer, index_key, live_customers
-from accounts.services.entry import lead_on, redirect_target
+from accounts.services.entry import Way, lead_on, redirect_target
 from accounts.services.organizations_mail import mail_invite
 from accounts.services.organizations_places import (
     ADMIN,
@@ -196,16 +199,22 @@ def accept(app: KnownApp, token: str, *, caller: Scope | None, user_agent: str) 
 
     The customer is made if the app has none at the address. Raises `InviteInvalid`, `InviteExpired`,
     `InviteUsed`, `SeatsTaken` where the plan has shrunk meanwhile, and `NotTheInvited` for a `caller` who
-    is signed in under another address: nothing is spent then.
+    is signed in under another address: nothing is spent then. Where a second factor is due the place is taken and
+    `SecondFactorRequired` says how to get to the session.
     """
     scope = app.system_scope(ACTOR)
     try:
         with change(scope):
             joined = _join(scope, token, caller)
-            opened = start_session(
-                scope, joined.customer, organization_id=joined.organization.id, user_agent=user_agent
-            )
-            return opened, joined
+            amr = _proven_by(scope, caller)
+            if SEVERAL in amr.split() or not is_due(scope, app, joined.customer):
+                opened = start_session(
+                    scope, joined.customer, organization_id=joined.organization.id, user_agent=user_agent, amr=amr
+                )
+                return opened, joined
+            way: Way = {"redirect_url": joined.redirect_url, "organization_id": joined.organization.id}
+            factor = pending_sign_ins.begin(scope, app, joined.customer, **way)
+        raise pending_sign_ins.required(factor)
     except _Lost:
         with reading(scope):
             raise _why_not(scope, token) from None
@@ -252,6 +261,14 @@ def _join(scope: Scope, token: str, caller: Scope | None) -> Joined:
         require_seat(scope, organization)
         member = seat(scope, organization, customer, spent.role)
     return Joined(organization, organization.name, member, customer, spent.redirect_url)
+
+
+def _proven_by(scope: Scope, caller: Scope | None) -> str:
+    """Return how whoever accepts was proven: as in the session that they call with, else by the mail alone."""
+    if caller is None or caller.session_id is None:
+        return BY_MAIL
+    session = CustomerSession.objects.within(scope).filter(pk=caller.session_id).first()
+    return BY_MAIL if session is None else session.amr or BY_MAIL
 
 
 def _refuse_another(scope: Scope, found: OrganizationInvite, caller: Scope | None) -> None:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from accounts import opaque
+from accounts.customer_factor_models import SecurityVisit
 from accounts.errors import SessionExpired, SessionInvalid
 from accounts.models import App, Customer, CustomerSession, OrganizationMember, RefreshToken
+from accounts.services.customer_factors import SEVERAL, end_visits
 from accounts.services.customers import live_customers
 from accounts.services.tokens import mint_session_token
 from stackbe.kernel import http
@@ -64,11 +66,13 @@ def start_session(
     organization_id: UUID | None = None,
     user_agent: str = "",
     country: str = "",
+    amr: str = "",
 ) -> Opened:
     """Sign a customer in: a session row, its first refresh token, an access token.
 
     An organization that the customer is no member of is left out. Of the address its network is kept, of
-    the User-Agent its family.
+    the User-Agent its family. `amr` says by what they were proven, in RFC 8176's words; nothing where the app
+    vouches for them.
     """
     require_change()
     moment = wall_clock()
@@ -84,6 +88,8 @@ def start_session(
         address=_truncated_address(),
         country=country,
         user_agent_family=family_of(user_agent),
+        amr=amr,
+        proven_at=moment if SEVERAL in amr.split() else None,
     )
     session.save(force_insert=True)
     text = opaque.mint(opaque.REFRESH_TOKEN, refresh_id := new_id())
@@ -157,11 +163,20 @@ def end_session(scope: Scope, session: CustomerSession, why: str) -> None:
     """Refuse a session's tokens from the next request on, wherever they are. Ending twice is harmless."""
     require_change()
     RefreshToken.objects.within(scope).filter(session_id=session.id).delete()
+    SecurityVisit.objects.within(scope).filter(session_id=session.id).delete()
     if session.revoked_at is None:
         session.revoked_at = wall_clock()
         session.save(update_fields=["revoked_at"])
         detail = {"why": why}
         audit(scope, "session.ended", session.public_id, subject_id=session.customer_id, detail=detail)
+
+
+def end_all_sessions(scope: Scope, customer_id: UUID, why: str) -> None:
+    """End all of a customer's sessions, sign-ins that wait for a factor, and visits to the page of factors."""
+    require_change()
+    end_visits(scope, customer_id)
+    for session in live_sessions(scope, customer_id).locked():
+        end_session(scope, session, why)
 
 
 def live_sessions(scope: Scope, customer_id: UUID) -> ScopedQuerySet[CustomerSession]:

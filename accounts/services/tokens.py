@@ -127,6 +127,7 @@ def mint_session_token(
         "email": customer.email,
         "org": encode("org", session.organization_id) if session.organization_id and organization_role else None,
         "orgRole": organization_role,
+        "amr": session.amr.split(),
     }
     return str(token), expires_at
 

@@ -115,7 +115,11 @@ class Verify(ApiView):
 
     @operation(input=VerifyInput, output=VerifyOutput, idempotent=False)
     def post(self, request: Request, app_id: str) -> Response:
-        """Turn a one-time code, a link's token, or an address and its 6 digits into a session. Works once."""
+        """Turn a one-time code, a link's token, or an address and its 6 digits into a session. Works once.
+
+        Where a second factor is due, the answer is 403 SECOND_FACTOR_REQUIRED and says how to go on; what was given
+        is spent then. A one-time code comes after the factor.
+        """
         asked = self.parse()
         app = app_in_service(app_id)
         opened, redirect_url = magic_links.sign_in(
@@ -230,6 +234,7 @@ class Introspect(ApiView):
                 "organizationId": claims["org"],
                 "orgRole": found.organization_role,
                 "exp": claims["exp"],
+                "amr": claims.get("amr", []),
             }
         )
 
@@ -271,8 +276,7 @@ class CustomerSessions(ApiView):
     def delete(self, request: Request, customer_id: str) -> Response:
         """End all of the customer's sessions at once."""
         customer = find_customer(self.scope, public_id=customer_id)
-        for session in sessions.live_sessions(self.scope, customer.id).locked():
-            sessions.end_session(self.scope, session, "revoked")
+        sessions.end_all_sessions(self.scope, customer.id, "revoked")
         return self.reply()
 
 

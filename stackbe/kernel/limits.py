@@ -18,10 +18,11 @@ from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import RateLimited
 
 MINUTE = 60
+TEN_MINUTES = 600
 HOUR = 3600
 DAY = 24 * HOUR
 # Every window in use is one of these; `forget_idle_buckets` reads a bucket's age with them.
-WINDOWS = (MINUTE, HOUR, DAY)
+WINDOWS = (MINUTE, TEN_MINUTES, HOUR, DAY)
 SUBWINDOWS = 20
 
 

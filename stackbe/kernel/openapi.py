@@ -35,6 +35,17 @@ ERROR = {
             "type": "object",
             "additionalProperties": {"type": "array", "items": {"type": "string"}},
         },
+        "factor": {
+            "type": "object",
+            "description": "With SECOND_FACTOR_REQUIRED: how the sign-in goes on.",
+            "required": ["token", "methods", "url", "expiresAt"],
+            "properties": {
+                "token": {"type": "string"},
+                "methods": {"type": "array", "items": {"enum": ["totp", "passkey", "recovery"]}},
+                "url": {"type": "string"},
+                "expiresAt": {"type": "string", "format": "date-time"},
+            },
+        },
     },
 }
 SECURITY = {
