@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,7 +14,7 @@ import pytest
 
 from tests.browser.conftest import PATIENCE_SECONDS
 from tests.browser.test_accessibility import AUDIT
-from tests.browser.test_customer_sign_in import CALLBACK, PHONE
+from tests.browser.test_customer_sign_in import PHONE
 from tests.members.authenticators import app_code
 from tests.signin.test_live import Caller
 
@@ -20,20 +22,43 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("live")]
 DARK = {**PHONE, "color_scheme": "dark"}
 
 
+class App(BaseHTTPRequestHandler):
+    """The page that customers come back to."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>App</title><h1>App</h1>")
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
 @pytest.fixture
-def caller(live_stack) -> Caller:
+def callback():
+    """The app's callback, at a server of its own: redirects pass by what a browser is told to answer itself."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), App)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://localhost:{server.server_port}/callback"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def caller(live_stack, callback) -> Caller:
     """An app with a colour that wants a factor of everybody."""
     made = Caller(live_stack.new_tenant())
-    settings = {"brandColor": "#5b2ba8", "secondFactors": "required"}
-    made.call("PATCH", f"/apps/{made.tenant['appId']}", made.tenant["apiKey"], {"settings": settings})
+    settings = {"brandColor": "#5b2ba8", "secondFactors": "required", "callbackUrls": [callback]}
+    status, _ = made.call("PATCH", f"/apps/{made.tenant['appId']}", made.tenant["apiKey"], {"settings": settings})
+    assert status == 200
     return made
 
 
 def come(caller, person, since=""):
     """Ask for a link, open the one that is newer than `since`, press its button; return the link."""
-    person.page.route(
-        f"{CALLBACK}**", lambda route: route.fulfill(status=200, content_type="text/html", body="<h1>App</h1>")
-    )
     caller.call("POST", f"{caller.auth}/magic-link", caller.tenant["apiKey"], {"email": person.email})
     deadline = time.monotonic() + PATIENCE_SECONDS
     link = person.mail("Sign in")["links"][0]
@@ -47,7 +72,7 @@ def come(caller, person, since=""):
 
 def session_of(caller, person):
     """Redeem the code that the browser brought to the app's callback."""
-    person.page.wait_for_url(f"{CALLBACK}?token=*")
+    person.page.wait_for_url("**/callback?token=*")
     (code,) = parse_qs(urlsplit(person.page.url).query)["token"]
     status, answer = caller.call("POST", f"{caller.auth}/verify", None, {"token": code})
     assert (status, answer["email"]) == (200, person.email)
@@ -106,12 +131,9 @@ def test_required_is_added_on_a_phone_and_given_by_the_keyboard_alone(visitors, 
     assert len(codes) == 10
 
 
-def test_without_scripts_an_app_is_added_and_a_recovery_code_given(visitors, caller):
+def test_without_scripts_an_app_is_added_and_a_recovery_code_given(visitors, caller, callback):
     bob = visitors(java_script_enabled=False)
     caller.call("POST", f"{caller.auth}/magic-link", caller.tenant["apiKey"], {"email": bob.email})
-    bob.page.route(
-        f"{CALLBACK}**", lambda route: route.fulfill(status=200, content_type="text/html", body="<h1>App</h1>")
-    )
     mail = bob.mail("Sign in")
     bob.page.goto(mail["links"][0])
     bob.page.get_by_label("E-mail").fill(bob.email)
@@ -126,7 +148,7 @@ def test_without_scripts_an_app_is_added_and_a_recovery_code_given(visitors, cal
     answer = session_of(caller, bob)
 
     status, opened = caller.call(
-        "POST", f"/customers/{answer['customerId']}/security/session", answer["sessionToken"], {"returnUrl": CALLBACK}
+        "POST", f"/customers/{answer['customerId']}/security/session", answer["sessionToken"], {"returnUrl": callback}
     )
     bob.page.goto(opened["url"])
     bob.page.get_by_label("Link").fill(opened["url"])
@@ -139,7 +161,7 @@ def test_without_scripts_an_app_is_added_and_a_recovery_code_given(visitors, cal
     assert "9 left" in bob.page.content()
 
 
-def test_a_passkey_is_added_in_the_security_page_and_signs_in(visitors, caller):
+def test_a_passkey_is_added_in_the_security_page_and_signs_in(visitors, caller, callback):
     eve = visitors()
     link = come(caller, eve)
     with_authenticator(eve)
@@ -148,7 +170,7 @@ def test_a_passkey_is_added_in_the_security_page_and_signs_in(visitors, caller):
     answer = session_of(caller, eve)
 
     _, opened = caller.call(
-        "POST", f"/customers/{answer['customerId']}/security/session", caller.tenant["apiKey"], {"returnUrl": CALLBACK}
+        "POST", f"/customers/{answer['customerId']}/security/session", caller.tenant["apiKey"], {"returnUrl": callback}
     )
     eve.page.goto(opened["url"])
     eve.page.get_by_role("heading", name="Is it you?").wait_for()
@@ -162,7 +184,7 @@ def test_a_passkey_is_added_in_the_security_page_and_signs_in(visitors, caller):
     eve.page.get_by_text("Your passkey is added.").wait_for()
     look(eve, "security")
     eve.page.get_by_role("button", name="Back to").click()
-    eve.page.wait_for_url(f"{CALLBACK}*")
+    eve.page.wait_for_url("**/callback")
     come(caller, eve, since=link)
     eve.page.get_by_role("button", name="Use a passkey").click()
 
