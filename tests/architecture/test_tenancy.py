@@ -125,6 +125,7 @@ def crossings(path: Path) -> list[int]:
             after.attr in MAKING_ROWS or (after.attr in FINDING_OWN_ROWS and names_its_owner(parents.get(after)))
         )
         platform = isinstance(node.value, ast.Name) and node.value.id in {
+            "BackupRun",
             "DeveloperLink",
             "SpentToken",
             "Tenant",
