@@ -214,7 +214,7 @@ class SecurityPage:
         """End the visit and lead back to the app."""
         with self.visit(proven=False) as (visit, _):
             target = visit.return_url
-            visit.delete()
+            security_visits.end(visit)
         response = see_other(target)
         forget_visit(response, KIND)
         return response

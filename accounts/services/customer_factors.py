@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 CHALLENGE_LIVES = timedelta(minutes=5)
 TRIES_IN_TEN_MINUTES, TRIES_A_DAY = 5, 30
-# How sessions say by what they were proven (RFC 8176). Mail and recovery codes have no word there.
-BY_MAIL, SEVERAL = "email", "mfa"
+# How sessions say by what they were proven (RFC 8176). Mail, providers and recovery codes have no word there.
+BY_MAIL, BY_PROVIDER, SEVERAL = "email", "fed", "mfa"
 METHODS = {AUTHENTICATOR: "otp", RECOVERY: "recovery"}
 
 

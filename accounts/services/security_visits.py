@@ -114,6 +114,12 @@ def note_proof(visit: SecurityVisit) -> None:
     visit.save(update_fields=["proven_at"])
 
 
+def end(visit: SecurityVisit) -> None:
+    """Let a visit be over: its browser opens nothing any more."""
+    require_change()
+    visit.delete()
+
+
 def why_not(scope: Scope, token: str) -> TokenInvalid | TokenExpired | TokenAlreadyUsed:
     """Return why a token opens no visit."""
     parts = opaque.read(opaque.SECURITY, token)

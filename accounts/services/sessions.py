@@ -17,7 +17,7 @@ from accounts import opaque
 from accounts.customer_factor_models import SecurityVisit
 from accounts.errors import SessionExpired, SessionInvalid
 from accounts.models import App, Customer, CustomerSession, OrganizationMember, RefreshToken
-from accounts.services.customer_factors import SEVERAL, end_visits
+from accounts.services.customer_factors import SEVERAL, end_visits, with_method
 from accounts.services.customers import live_customers
 from accounts.services.tokens import mint_session_token
 from stackbe.kernel import http
@@ -169,6 +169,13 @@ def end_session(scope: Scope, session: CustomerSession, why: str) -> None:
         session.save(update_fields=["revoked_at"])
         detail = {"why": why}
         audit(scope, "session.ended", session.public_id, subject_id=session.customer_id, detail=detail)
+
+
+def note_proof(session: CustomerSession, method: str) -> None:
+    """Remember that a factor was given with a session now; its next access token says so too."""
+    require_change()
+    session.proven_at, session.amr = wall_clock(), with_method(session.amr, method)
+    session.save(update_fields=["proven_at", "amr"])
 
 
 def end_all_sessions(scope: Scope, customer_id: UUID, why: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from accounts import opaque
 from accounts.models import CustomerSession, Organization
 from accounts.services import social_protocol
+from accounts.services.customer_factors import BY_PROVIDER
 from accounts.services.customers import live_customers
 from accounts.services.entry import callback_target, lead_on, with_query
 from accounts.services.sessions import calling
@@ -170,7 +171,12 @@ def finish(app: KnownApp, slug: str, browser: str, answer: Mapping[str, str]) ->
                 return with_query(callback_target(app, attempt.redirect_url), linked=slug)
             customer = settle_person(scope, app, slug, person)
             return lead_on(
-                scope, app, customer, redirect_url=attempt.redirect_url, organization_id=attempt.organization_id
+                scope,
+                app,
+                customer,
+                redirect_url=attempt.redirect_url,
+                organization_id=attempt.organization_id,
+                came_by=BY_PROVIDER,
             )
     except NotSignedIn as reason:
         _remember(scope, slug, reason)

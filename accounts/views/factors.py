@@ -18,7 +18,7 @@ from accounts.factor_shapes import (
 )
 from accounts.lookups import known_app
 from accounts.services import factor_step, security_visits, sessions
-from accounts.services.customer_factors import METHODS, CustomerFactors, count_try, reset_factors, with_method
+from accounts.services.customer_factors import METHODS, CustomerFactors, count_try, reset_factors
 from accounts.services.customers import find_customer
 from accounts.sign_in_shapes import VerifyOutput
 from accounts.views.auth import app_in_service, opened_as_json, own_app
@@ -75,11 +75,6 @@ class OwnFactorView(ApiView):
             raise FreshProofRequired
         return session, factors
 
-    def note_proof(self, session: CustomerSession, method: str) -> None:
-        """Remember that a factor was given with this session now; its next access token says so too."""
-        session.proven_at, session.amr = wall_clock(), with_method(session.amr, method)
-        session.save(update_fields=["proven_at", "amr"])
-
 
 class Factors(OwnFactorView):
     """The caller's factors."""
@@ -105,7 +100,7 @@ class ProveFactor(OwnFactorView):
             session, factors = self.own()
             kind = factors.take_code(code)
             if kind is not None:
-                self.note_proof(session, METHODS[kind])
+                sessions.note_proof(session, METHODS[kind])
                 return self.reply()
             factors.record_refusal()
         raise SecondFactorInvalid
@@ -146,7 +141,7 @@ class ConfirmAuthenticator(OwnFactorView):
             with change(self.scope):
                 session, factors = self.proven(app)
                 codes = factors.confirm_authenticator(code)
-                self.note_proof(session, METHODS["authenticator"])
+                sessions.note_proof(session, METHODS["authenticator"])
                 return self.reply({"recovery_codes": codes})
         except WrongCode:
             raise SecondFactorInvalid from None

@@ -35,6 +35,7 @@ DECIDES_TOO = {
     "services.py",
     "models.py",
     "developer_subjects.py",
+    "factor_subjects.py",
     "member_mail.py",
     "member_upkeep.py",
 }
