@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 APPS = ("accounts", "apikeys", "billing", "usage", "webhooks", "stackbe/staff", "stackbe/trust")
 # What decides; all else of an app asks it to. The sandbox is another program, with a store of its own.
-DECIDES = {"services", "stripe", "dispatch", "management", "migrations", "sandbox"}
-# Tasks, erasure, the outbox and the link's mail are services by another name, each with a reason in its docstring.
+DECIDES = {"services", "backups", "stripe", "dispatch", "management", "migrations", "sandbox"}
+# Backups decide and note how they went; tasks, erasure, the outbox and the link's mail are services by another name, each with a reason in its docstring.
 DECIDES_TOO = {
     "tasks.py",
     "subjects.py",
