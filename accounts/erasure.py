@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from accounts.erasure_models import Erasure
 from accounts.lookups import known_app
 from accounts.models import Customer
+from accounts.services.receipts import sign_receipt
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.jobs import job
@@ -69,4 +71,5 @@ def erase_customer(scope: Scope, customer_id: UUID) -> None:
     customer.save(update_fields=["erased_at"])
     gone = {"id": customer.public_id, "deletedAt": render(customer.deleted_at)}
     emit(scope, "customer.deleted", {"customer": gone})
+    sign_receipt(scope, Erasure.Kind.CUSTOMER, customer_id, counts)
     audit(scope, "customer.erased", customer.public_id, detail={"rows": counts})

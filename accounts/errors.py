@@ -31,6 +31,12 @@ class MemberNotFound(NotFound):
     message = "No such member."
 
 
+class ErasureNotFound(NotFound):
+    """Another app's receipt and none at all look alike."""
+
+    message = "No such erasure."
+
+
 class EmailTaken(Conflict):
     """Addresses are compared without regard to case."""
 

@@ -25,6 +25,7 @@ from accounts.developer_models import (  # noqa: F401  # likewise
     RecoveryCode,
     TotpFactor,
 )
+from accounts.erasure_models import Erasure  # noqa: F401  # likewise
 from accounts.file_models import CustomerFile  # noqa: F401  # likewise
 from accounts.logo_models import AppLogo  # noqa: F401  # likewise
 from accounts.organization_models import OrganizationInvite  # noqa: F401  # likewise
@@ -118,6 +119,12 @@ class Tenant(Row):
     name = models.CharField(max_length=120)
     created_at = models.DateTimeField(default=wall_clock)
     suspended_at = models.DateTimeField(null=True)
+    # The way out: asked for, due, reminded of, begun, and done. The empty row stays, as its receipt does.
+    deletion_asked_at = models.DateTimeField(null=True)
+    deletion_due_at = models.DateTimeField(null=True)
+    deletion_reminded_at = models.DateTimeField(null=True)
+    erasing_at = models.DateTimeField(null=True)
+    erased_at = models.DateTimeField(null=True)
 
     unscoped: ClassVar[models.Manager[Tenant]] = models.Manager()
 
@@ -221,9 +228,10 @@ class Organization(AppOwned):
 
     id_prefix = "org"
 
-    name = Sealed()
+    # Under a key of its own, as a person's is: an organization can be erased too.
+    name = Sealed(subject="id")
     slug = models.CharField(max_length=80)
-    metadata = Sealed(as_json=True)
+    metadata = Sealed(subject="id", as_json=True)
     created_at = models.DateTimeField(default=wall_clock)
     deleted_at = models.DateTimeField(null=True)
 

@@ -73,6 +73,12 @@ class OrganizationOutput(Output):
         """Return the shape above."""
         return organization_as_event(instance)
 
+    @staticmethod
+    def prepare(rows: list[Any], context: dict[str, Any]) -> None:
+        """Open all keys of a page at once."""
+        identifiers: list[UUID] = [row.pk for row in rows]
+        current().keys.preload(identifiers)
+
 
 class SeatsShape(Output):
     """How many seats the plan holds (null: no limit) and what fills them."""

@@ -10,7 +10,7 @@ from django.urls import URLPattern, path
 
 from accounts.dashboard import organizations as dashboard
 from accounts.pages import invites
-from accounts.views import organizations
+from accounts.views import erasures, organizations
 from stackbe.kernel.routes import KEYS, PUBLIC, SESSIONS, Limit, may, route
 from stackbe.kernel.scope import Role
 
@@ -40,6 +40,12 @@ ROUTES = [
         f"{ORGANIZATION}/export",
         organizations.OrganizationExport,
         "organization-export",
+        GET=may("organizations:read", credentials=KEYS | SESSIONS, role=Role.DEVELOPER, place="owner"),
+    ),
+    route(
+        f"{ORGANIZATION}/archive",
+        erasures.OrganizationArchive,
+        "organization-archive",
         GET=may("organizations:read", credentials=KEYS | SESSIONS, role=Role.DEVELOPER, place="owner"),
     ),
     route(

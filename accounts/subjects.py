@@ -12,6 +12,7 @@ from accounts.models import (
     DeveloperLink,
     MagicLink,
     OneTimeCode,
+    Organization,
     OrganizationMember,
     RefreshToken,
     User,
@@ -24,6 +25,7 @@ from stackbe.kernel.clock import render
 from stackbe.kernel.ids import encode
 from stackbe.kernel.scope import PLATFORM
 from stackbe.kernel.subjects import register
+from stackbe.mail.inbox import forget_caught
 from stackbe.mail.outgoing import forget_address, latest_to
 
 if TYPE_CHECKING:
@@ -108,9 +110,12 @@ def export_mails(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
 
 
 def erase_mails(scope: Scope, subject_id: UUID) -> int:
-    """Forget what became of mails to the address, if the row still tells which it was."""
+    """Forget what became of mails to the address, if the row still tells which it was, and caught copies of them."""
     customer = Customer.objects.within(scope).filter(pk=subject_id).first()
-    return 0 if customer is None else forget_address(scope, bytes(customer.email_index))
+    if customer is None:
+        return 0
+    caught = forget_caught(customer.email) if customer.email else 0
+    return caught + forget_address(scope, bytes(customer.email_index))
 
 
 def erase_files(scope: Scope, subject_id: UUID) -> int:
@@ -185,6 +190,12 @@ def erase_identities(scope: Scope, subject_id: UUID) -> int:
     return attempts.delete()[0] + identities_of(scope, subject_id).delete()[0]
 
 
+def erase_organization(scope: Scope, subject_id: UUID) -> int:
+    """Delete an organization that is being erased; its members left it with the request to delete."""
+    rows = Organization.objects.within(scope).filter(pk=subject_id, deleted_at__isnull=False)
+    return rows.delete()[0]
+
+
 def export_developer(scope: Scope, subject_id: UUID) -> dict[str, Any] | None:
     """Return who a developer is; only the platform asks, tenants do not own developers."""
     user = User.objects.filter(pk=subject_id).first() if scope.tenant_id == PLATFORM else None
@@ -252,9 +263,10 @@ def register_holders() -> None:
         export=export_developer,
         erase=erase_developer,
     )
+    register("organization", models=("accounts.Organization",), export=_nothing, erase=erase_organization)
     register(
         "app",
-        models=("accounts.Organization", "accounts.SigningKey", "accounts.SocialProvider"),
+        models=("accounts.SigningKey", "accounts.SocialProvider", "accounts.Erasure"),
         export=_nothing,
         erase=_none,
     )

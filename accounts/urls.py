@@ -10,7 +10,7 @@ from accounts import organization_urls, social_urls
 from accounts.dashboard import urls as dashboard
 from accounts.pages import customer_factor, customer_security, developers, second_factor
 from accounts.pages import customers as customer_pages
-from accounts.views import apps, auth, customers, factors, me, tenants
+from accounts.views import apps, auth, customers, erasures, factors, me, tenants
 from stackbe.kernel.routes import KEYS, PUBLIC, SESSIONS, TENANT_KEYS, Limit, may, route
 from stackbe.kernel.scope import Credential, Role
 
@@ -40,6 +40,16 @@ ROUTES = [
         "customer-export",
         GET=may("customers:read", role=Role.DEVELOPER),
     ),
+]
+ROUTES += [
+    route(
+        f"{CUSTOMER}/archive",
+        erasures.CustomerArchive,
+        "customer-archive",
+        GET=may("customers:read", role=Role.DEVELOPER),
+    ),
+    route("erasures", erasures.Erasures, "erasures", GET=READ),
+    route("erasures/<str:erasure_id>", erasures.OneErasure, "erasure", GET=READ),
 ]
 AUTH = "apps/<str:app_id>/auth"
 OPEN = may(credentials=PUBLIC, limit=Limit.AUTH)

@@ -105,6 +105,9 @@ DATABASE_BACKUP_URL = env.str("DATABASE_BACKUP_URL", default="")
 BACKUP_DIR = Path(env.str("BACKUP_DIR", default=str(BASE_DIR / ".stackbe" / "backups")))
 BACKUP_KEEP_DAYS = env.int("BACKUP_KEEP_DAYS", default=14)
 PG_BIN_DIR = env.str("PG_BIN_DIR", default="")
+# How long a tenant's deletion can be taken back, and where the worker keeps the list of erasures, apart from backups.
+TENANT_DELETION_DAYS = env.int("TENANT_DELETION_DAYS", default=14)
+ERASURE_LIST = env.str("ERASURE_LIST", default="")
 REDIS_URL = env.str("REDIS_URL", default="")
 
 # Apps, domain by domain, lowest first.
@@ -133,6 +136,7 @@ INSTALLED_APPS = [
     "usage",
     "stackbe.staff",
     "stackbe.trust",
+    "stackbe.archive",
 ]
 MIGRATION_MODULES = {"djstripe": "billing.stripe.mirror_migrations"}
 AUTH_USER_MODEL = "accounts.User"

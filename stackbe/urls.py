@@ -7,6 +7,7 @@ from django.urls import include, path, re_path
 import accounts.urls
 import apikeys.urls
 import billing.urls
+import stackbe.archive.urls
 import stackbe.mail.urls
 import stackbe.staff.urls
 import stackbe.trust.urls
@@ -35,6 +36,7 @@ urlpatterns = [
     *billing.urls.PAGES,
     *usage.urls.PAGES,
     *webhooks.urls.PAGES,
+    *stackbe.archive.urls.PAGES,
     *stackbe.staff.urls.PAGES,
 ]
 handler400 = "stackbe.trust.pages.bad_request"

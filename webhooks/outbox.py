@@ -15,6 +15,7 @@ from webhooks.catalogue import EVENT_TYPES
 from webhooks.models import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from stackbe.kernel.scope import Scope
@@ -66,3 +67,20 @@ def hint() -> None:
     """Wake the dispatcher when the change commits; it also polls, so a lost hint costs a second."""
     with connection.cursor() as cursor:
         cursor.execute("select pg_notify(%s, '')", [CHANNEL])
+
+
+def reduce_events(scope: Scope, beginning: str, reduced: Callable[[dict[str, Any]], dict[str, Any] | None]) -> int:
+    """Say less in events that tell of something erased beside the person whom they are about; return how many.
+
+    `reduced` gets the data of each event whose type begins so, and answers what stays, or None to leave it.
+    """
+    require_change()
+    count = 0
+    for event in Event.objects.within(scope).filter(type__startswith=beginning, subject_id__isnull=False).iterator():
+        told = orjson.loads(event.body) if event.body is not None else None
+        kept = reduced(told["data"]) if told else None
+        if told is not None and kept is not None:
+            event.body = orjson.dumps({**told, "data": kept}).decode()
+            event.save(update_fields=["body"])
+            count += 1
+    return count

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from accounts.erasure import erase_customer_job
+from accounts.erasure_models import Erasure
 from accounts.errors import CustomerNotFound, EmailTaken, ExternalIdTaken
 from accounts.events import customer_as_event
 from accounts.models import (
@@ -24,6 +25,7 @@ from accounts.models import (
 from accounts.organization_models import OrganizationInvite
 from accounts.services.customer_factors import end_visits
 from accounts.services.organizations_erasure import leave_every_organization
+from accounts.services.receipts import note_asked
 from accounts.social_models import CustomerIdentity, SocialAttempt
 from stackbe.kernel import ids
 from stackbe.kernel.audit import audit
@@ -240,6 +242,7 @@ def delete_customer(scope: Scope, customer_id: str) -> Customer:
     customer.domain_index = secrets.token_bytes(INDEX_BYTES)
     customer.save(update_fields=["deleted_at", "external_id", "email_index", "domain_index"])
     leave_every_organization(scope, customer)
+    note_asked(scope, Erasure.Kind.CUSTOMER, customer.id)
     audit(scope, "customer.deleted", customer.public_id, subject_id=customer.id)
     enqueue(
         erase_customer_job,

@@ -66,8 +66,8 @@ def create_organization(
         **owned_by(scope), name=name, metadata=merge_metadata({}, metadata or {}), created_at=now(scope)
     )
     _insert(organization, slug, name)
-    emit(scope, "organization.created", {"organization": organization_as_event(organization)})
-    audit(scope, "organization.created", organization.public_id)
+    emit(scope, "organization.created", {"organization": organization_as_event(organization)}, subject=organization.id)
+    audit(scope, "organization.created", organization.public_id, subject_id=organization.id)
     if owner is not None:
         lock_customer(scope, owner)
         seat(scope, organization, owner, OWNER)
@@ -116,9 +116,9 @@ def update_organization(
         if not _saved(organization, written):
             raise SlugTaken(fields={"slug": [SlugTaken.message]})
         after = organization_as_event(organization)
-        emit(scope, "organization.updated", {"organization": after})
+        emit(scope, "organization.updated", {"organization": after}, subject=organization.id)
         detail = {key: {"from": before[key], "to": after[key]} for key in after if before[key] != after[key]}
-        audit(scope, "organization.updated", organization.public_id, detail=detail)
+        audit(scope, "organization.updated", organization.public_id, subject_id=organization.id, detail=detail)
     return organization
 
 

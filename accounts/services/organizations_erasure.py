@@ -6,10 +6,11 @@ and lets go of the row. It is harmless when run twice.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from accounts import seats
+from accounts.erasure_models import Erasure
 from accounts.lookups import known_app
 from accounts.models import Customer, Organization, OrganizationMember
 from accounts.organization_models import OrganizationInvite
@@ -22,14 +23,18 @@ from accounts.services.organizations_places import (
     places_of,
     unseat,
 )
+from accounts.services.receipts import note_asked, sign_receipt
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.jobs import enqueue, job
+from stackbe.kernel.subjects import erase_subject
 from stackbe.kernel.transactions import change, forbid_transaction, require_change
 from stackbe.mail import outgoing
-from webhooks.outbox import emit
+from webhooks.outbox import emit, reduce_events
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stackbe.kernel.scope import Scope
 
 
@@ -50,6 +55,7 @@ def close(scope: Scope, organization: Organization) -> None:
     gone = {"id": organization.public_id, "deletedAt": render(organization.deleted_at)}
     emit(scope, "organization.deleted", {"organization": gone})
     audit(scope, "organization.deleted", organization.public_id, detail={"members": len(members)})
+    note_asked(scope, Erasure.Kind.ORGANIZATION, organization.id)
     seats.tell_changed(scope, organization.id, members)
     enqueue(
         erase_organization_job,
@@ -92,9 +98,28 @@ def erase_organization_job(tenant_id: str, app_id: str, organization_id: str) ->
     forbid_transaction("an erasure's steps")
     seats.end_at_sellers(scope, identifier)
     with change(scope):
-        rows = Organization.objects.within(scope).locked().filter(pk=identifier, deleted_at__isnull=False)
-        organization = rows.first()
-        if organization is not None:
-            shown = organization.public_id
-            organization.delete()
-            audit(scope, "organization.erased", shown)
+        erase_organization(scope, identifier)
+
+
+def erase_organization(scope: Scope, organization_id: UUID) -> None:
+    """Let go of all that is held on a deleted organization, once, and sign the receipt of it."""
+    require_change()
+    rows = Organization.objects.within(scope).locked().filter(pk=organization_id, deleted_at__isnull=False)
+    organization = rows.first()
+    if organization is None:
+        return
+    shown = organization.public_id
+    counts = erase_subject(scope, organization_id)
+    counts["members' events"] = reduce_events(scope, "organization.", _without(shown))
+    sign_receipt(scope, Erasure.Kind.ORGANIZATION, organization_id, counts)
+    audit(scope, "organization.erased", shown, detail={"rows": counts})
+
+
+def _without(organization: str) -> Callable[[dict[str, Any]], dict[str, Any] | None]:
+    """Return what takes an organization's name out of events about its members, who are still there."""
+
+    def reduced(data: dict[str, Any]) -> dict[str, Any] | None:
+        told = data.get("organization") or {}
+        return {**data, "organization": {"id": organization}} if told.get("id") == organization else None
+
+    return reduced

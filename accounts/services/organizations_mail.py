@@ -54,7 +54,6 @@ def _message(scope: Scope, app: KnownApp, invite: OrganizationInvite) -> Message
     invite.token_digest = token_digest(token)
     invite.sent_at = wall_clock()
     invite.save(update_fields=["token_digest", "sent_at"])
-    invited = Customer.objects.within(scope).filter(email_index=invite.email_index, deleted_at__isnull=True).first()
     brand = brand_of(app)
     context = {
         "link": _url(app, token),
@@ -64,7 +63,8 @@ def _message(scope: Scope, app: KnownApp, invite: OrganizationInvite) -> Message
         "days": max(1, round((invite.expires_at - wall_clock()).total_seconds() / 86400)),
         "brand": brand,
     }
-    subject_id = None if invited is None else invited.id
+    # A caught copy goes with the organization that it names, or with whoever has the address.
+    subject_id = invite.organization_id
     return write("invite", invite.email, context, from_name=brand["name"], subject_id=subject_id)
 
 

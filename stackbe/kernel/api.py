@@ -55,6 +55,7 @@ class Operation:
     idempotent: bool = True
     extra_statuses: tuple[int, ...] = ()
     refusals: str = ""
+    media_type: str = ""
 
 
 def operation(
@@ -68,15 +69,17 @@ def operation(
     idempotent: bool = True,
     extra_statuses: tuple[int, ...] = (),
     refusals: str = "",
+    media_type: str = "",
 ) -> Callable[[F], F]:
     """Declare a method's shapes.
 
     `many` wraps the output in the list envelope. `network` says that the method itself opens its
     changes, since it calls Stripe between them. `idempotent=False` is for the few POSTs that take no
     Idempotency-Key (those under /auth/ and usage/track). `refusals` is the action under which an attempt that is
-    refused (403, 404) goes on record with the caller: for what names somebody's credential.
+    refused (403, 404) goes on record with the caller: for what names somebody's credential. `media_type` is for
+    the few that answer a file.
     """
-    declared = Operation(input, query, output, status, many, network, idempotent, extra_statuses, refusals)
+    declared = Operation(input, query, output, status, many, network, idempotent, extra_statuses, refusals, media_type)
 
     def mark(method: F) -> F:
         method.operation = declared  # type: ignore[attr-defined]  # how a view tells what it takes

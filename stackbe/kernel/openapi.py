@@ -154,6 +154,8 @@ class RouteSchema(AutoSchema):
         return responses
 
     def _content(self, declared: Operation, status: int) -> dict[str, Any]:
+        if declared.media_type:
+            return {"content": {declared.media_type: {"schema": {"type": "string", "format": "binary"}}}}
         if declared.output is None or status in {204, 302}:
             return {}
         schema = self._ref(declared.output, "response")

@@ -93,11 +93,22 @@ def reading(scope: Scope) -> Iterator[Unit]:
 
 
 @contextmanager
-def _open(scope: Scope, *, writable: bool) -> Iterator[Unit]:
+def snapshot(scope: Scope) -> Iterator[Unit]:
+    """Open a reading in which every query sees the same moment, however long it takes: for exports."""
+    with _open(scope, writable=False, isolation="repeatable read") as unit:
+        yield unit
+
+
+@contextmanager
+def _open(scope: Scope, *, writable: bool, isolation: str = "") -> Iterator[Unit]:
     if _current.get() is not None or in_transaction():
         raise RuntimeError("change() and reading() do not nest")
     unit = Unit(scope, writable)
     with transaction.atomic():
+        # Not inside a test's own transaction, whose level is settled by its first query.
+        if isolation and len(connection.atomic_blocks) == 1:
+            with connection.cursor() as cursor:
+                cursor.execute(f"set transaction isolation level {isolation}")
         enter_tenant(scope)
         token = _current.set(unit)
         try:

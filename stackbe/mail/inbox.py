@@ -16,7 +16,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 from stackbe.kernel import crypto
 from stackbe.kernel.clock import render
-from stackbe.kernel.scope import platform_scope
+from stackbe.kernel.scope import PLATFORM, platform_scope
 from stackbe.kernel.serializers import normalised_email
 from stackbe.kernel.transactions import change, current, reading
 from stackbe.mail.models import InboxMessage
@@ -75,6 +75,13 @@ def _html_of(message: EmailMessage) -> str | None:
 def _index(addressee: str) -> bytes:
     address = normalised_email(parseaddr(addressee)[1] or addressee)
     return crypto.keyed_hash(current().keys.secret("inbox_index"), "inbox", address)
+
+
+def forget_caught(address: str) -> int:
+    """Delete the caught mails to an address whose owner is being erased, whoever they were about; return how many."""
+    key = crypto.Keyring(PLATFORM).secret("inbox_index")
+    index = crypto.keyed_hash(key, "inbox", normalised_email(address))
+    return InboxMessage.unscoped.filter(address_index=index).delete()[0]
 
 
 def messages(to: str | None = None, limit: int = SHOWN) -> list[dict[str, Any]]:

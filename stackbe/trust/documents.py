@@ -29,6 +29,7 @@ ORDER = (
     "members",
     "security",
     "checks",
+    "data",
     "sandbox",
     "production",
     "performance",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from stackbe.kernel.routes import PUBLIC, Limit, Route, may, route
-from stackbe.trust import views
+from stackbe.trust import attestation, views
 
 ROUTES: list[Route] = [
     route(
@@ -19,6 +19,7 @@ PAGES: list[URLPattern] = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path(".well-known/security.txt", views.security_txt, name="security-txt"),
+    path(".well-known/stackbe-keys.json", attestation.keys, name="attestation-keys"),
     path("favicon.ico", views.favicon, name="favicon"),
     path("metrics", views.metrics, name="metrics"),
     path("docs", views.guide, name="docs"),

@@ -15,7 +15,7 @@ from stackbe.kernel.fields import Sealed
 from stackbe.kernel.tenancy import TenantOwned, UnscopedQuery
 from tests import databases
 
-OURS = ("kernel", "mail", "staff", "trust", "webhooks", "accounts", "apikeys", "billing", "usage")
+OURS = ("kernel", "mail", "staff", "trust", "archive", "webhooks", "accounts", "apikeys", "billing", "usage")
 # These belong to the platform: developers' identities, their links, factors and browsers, and the mail of
 # the development inbox. The tenant's own row is walled by its id.
 PLATFORM = {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-APPS = ("accounts", "apikeys", "billing", "usage", "webhooks", "stackbe/staff", "stackbe/trust")
+APPS = ("accounts", "apikeys", "billing", "usage", "webhooks", "stackbe/archive", "stackbe/staff", "stackbe/trust")
 # What decides; all else of an app asks it to. The sandbox is another program, with a store of its own.
 DECIDES = {"services", "backups", "stripe", "dispatch", "management", "migrations", "sandbox"}
 # Backups decide and note how they went; tasks, erasure, the outbox and the link's mail are services by another name, each with a reason in its docstring.

@@ -21,6 +21,7 @@ PREFIX_OF = {
     "customer_id": "cust",
     "delivery_id": "del",
     "endpoint_id": "we",
+    "erasure_id": "era",
     "event_id": "evt",
     "identity_id": "iden",
     "invite_id": "oinv",
@@ -99,6 +100,9 @@ def specimens(acme, acme_api):
         == 201
     )
     identity = connected(acme, customer["id"])
+    gone = acme_api.post("/customers", {"email": "gone@example.com"}).json()
+    acme_api.delete(f"/customers/{gone['id']}")
+    erasure = acme_api.get("/erasures").json()["data"][0]
     assert session["sessionToken"]
     assert all("id" in row for row in (subscription, endpoint, metric)), (subscription, endpoint, metric)
     return {
@@ -106,6 +110,7 @@ def specimens(acme, acme_api):
         "customer_id": customer["id"],
         "delivery_id": delivery["id"],
         "endpoint_id": endpoint["id"],
+        "erasure_id": erasure["id"],
         "event_id": event["id"],
         "identity_id": identity,
         "invite_id": invite["id"],
