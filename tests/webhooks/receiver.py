@@ -45,14 +45,14 @@ class _Server(ThreadingHTTPServer):
 class Receiver:
     """A server for the length of a `with` block."""
 
-    def __init__(self, answer: Callable[[Call], Reply] | None = None) -> None:
-        """Answer 200 to everything unless told otherwise."""
+    def __init__(self, answer: Callable[[Call], Reply] | None = None, port: int = 0) -> None:
+        """Answer 200 to everything unless told otherwise, on a free port unless one is named."""
         self.answer = answer or (lambda _: Reply())
         self.calls: list[Call] = []
         self.connections = 0
         self._arrived = threading.Condition()
         self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", port), self._handler())
         self.port = self._server.server_address[1]
 
     @property

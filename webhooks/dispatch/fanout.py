@@ -13,7 +13,7 @@ from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import change
 from webhooks.models import Event
 from webhooks.services.endpoints import endpoints_of
-from webhooks.services.events import deliver
+from webhooks.services.events import deliver_many
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -69,8 +69,9 @@ def fan_out(scope: Scope) -> int:
         endpoints = list(endpoints_of(scope).filter(enabled=True))
         readable = _with_bodies(scope, held, [e for e in endpoints if e.filter])
         unit.keys.preload({event.subject_id for event in readable.values() if event.subject_id is not None})
-        for event in held:
-            deliver(event, [e for e in endpoints if _wants(e, readable.get(event.pk, event))])
+        deliver_many(
+            scope, [(event, e) for event in held for e in endpoints if _wants(e, readable.get(event.pk, event))]
+        )
         handled = Event.objects.within(scope).filter(pk__in=[event.pk for event in held])
         handled.update(fanned_out_at=wall_clock())
     return len(held)

@@ -37,6 +37,7 @@ log = logging.getLogger("stackbe.dispatcher")
 T = TypeVar("T")
 POLL_SECONDS = 0.5
 RECORD_BATCH = 500
+GATHER_SECONDS = 0.02
 SLOW_MS = 5000
 SLOWEST_RECONNECT_SECONDS = 5.0
 
@@ -161,6 +162,8 @@ class Dispatcher:
     async def _record_for_ever(self) -> None:
         while True:
             await self._have_results.wait()
+            # A transaction for each result would cost more than the sending: a moment's worth shares one.
+            await asyncio.sleep(GATHER_SECONDS)
             self._have_results.clear()
             await self._flush()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from django.db import connection
+
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, wall_clock
-from stackbe.kernel.ids import first_id
+from stackbe.kernel.ids import first_id, new_id
 from stackbe.kernel.tenancy import AppOwned
 from stackbe.kernel.transactions import current, require_change
 from webhooks.catalogue import TEST_TYPE
@@ -18,7 +20,7 @@ from webhooks.samples import sample
 from webhooks.services.endpoints import endpoints_of, find_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from stackbe.kernel.scope import Scope
@@ -110,6 +112,38 @@ def deliver(event: Event, endpoints: Iterable[WebhookEndpoint]) -> list[Delivery
         )
         for endpoint in endpoints
     )
+
+
+QUEUE = """
+insert into webhooks_delivery (id, tenant_id, app_id, event_id, endpoint_id, event_type, subject_id, ordered, status,
+  attempts, due_at, error, created_at)
+select q.id, %(tenant)s, %(app)s, q.event_id, q.endpoint_id, q.event_type, q.subject_id, q.ordered, 'pending',
+  0, %(now)s, '', %(now)s
+from unnest(%(ids)s::uuid[], %(events)s::uuid[], %(endpoints)s::uuid[], %(types)s::text[], %(subjects)s::uuid[],
+  %(ordered)s::bool[]) as q(id, event_id, endpoint_id, event_type, subject_id, ordered)
+"""
+
+
+def deliver_many(scope: Scope, pairs: Sequence[tuple[Event, WebhookEndpoint]]) -> None:
+    """Queue many events for their endpoints in one statement, due now."""
+    require_change()
+    if not pairs:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            QUEUE,
+            {
+                "tenant": scope.tenant_id,
+                "app": scope.app,
+                "now": wall_clock(),
+                "ids": [new_id() for _ in pairs],
+                "events": [event.pk for event, _ in pairs],
+                "endpoints": [endpoint.pk for _, endpoint in pairs],
+                "types": [event.type for event, _ in pairs],
+                "subjects": [event.subject_id for event, _ in pairs],
+                "ordered": [endpoint.ordered for _, endpoint in pairs],
+            },
+        )
 
 
 def send_test_event(

@@ -21,7 +21,7 @@ from webhooks.errors import EndpointDisabled
 from webhooks.models import Delivery, Event, WebhookEndpoint
 from webhooks.outbox import hint
 from webhooks.services.endpoints import endpoints_of, find_endpoint, update_endpoint
-from webhooks.services.events import EPOCH, deliver
+from webhooks.services.events import EPOCH, deliver_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -163,8 +163,7 @@ def queue_some(scope: Scope, endpoint: WebhookEndpoint, asked: dict[str, Any]) -
     events = list(Event.objects.within(scope).filter(pk__in=found[:AT_ONCE]).order_by("pk"))
     current().keys.preload({event.subject_id for event in events if event.subject_id is not None})
     wanted = [event for event in events if _can_take(endpoint, event)]
-    for event in wanted:
-        deliver(event, [endpoint])
+    deliver_many(scope, [(event, endpoint) for event in wanted])
     return len(wanted), following
 
 
