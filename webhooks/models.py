@@ -59,6 +59,16 @@ class WebhookEndpoint(AppOwned):
         """Say whether events are sent to it at all."""
         return self.enabled and self.deleted_at is None
 
+    @property
+    def why_silent(self) -> str:
+        """Return what to tell its owners of an endpoint that we switched off."""
+        why = {
+            self.DisabledReason.GONE: "it answered 410 Gone, which asks us to stop",
+            self.DisabledReason.FAILING: "for five days it answered none of our requests with a 2xx status",
+        }
+        reason = why.get(self.DisabledReason(self.disabled_reason), "it was asked for")
+        return f"No events go to {self.url}: {reason}. Repair it and switch it on again; what it missed is sent then."
+
     def takes(self, event_type: str) -> bool:
         """Say whether the endpoint asked for events of a type."""
         return self.receiving and (EVERY_TYPE in self.events or event_type in self.events)

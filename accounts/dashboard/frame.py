@@ -35,6 +35,7 @@ from stackbe.kernel.scope import Role, Scope
 from stackbe.kernel.serializers import Input, camel
 from stackbe.kernel.transactions import change, current, reading
 from stackbe.mail.outgoing import waiting
+from webhooks.services.endpoints import silenced_endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -175,6 +176,7 @@ class AppPage(MemberPage):
             "role": self.role,
             "may_write": self.may_write,
             "waiting_mail": waiting(self.scope),
+            "silenced_endpoints": list(silenced_endpoints(self.scope)),
             "navigation": NAVIGATION,
             **identity(self.user),
         }

@@ -17,7 +17,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 # Those of docs/webhooks.md are run by tests/webhooks/test_docs.py, which gives them something to verify.
 RUN_ELSEWHERE = {"webhooks.md"}
 # `text` is what a person types to start things, or sees; the runner's own tests run those commands.
-LANGUAGES = {"text", "sh", "python", "json", "js", "http"}
+LANGUAGES = {"text", "sh", "python", "json", "js", "http", "php", "java"}
 pytestmark = pytest.mark.xdist_group("live")
 
 

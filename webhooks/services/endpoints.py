@@ -32,6 +32,12 @@ def endpoints_of(scope: Scope) -> ScopedQuerySet[WebhookEndpoint]:
     return WebhookEndpoint.objects.within(scope).filter(deleted_at__isnull=True)
 
 
+def silenced_endpoints(scope: Scope) -> ScopedQuerySet[WebhookEndpoint]:
+    """Return the endpoints that we switched off, so that every page can say so."""
+    reason = WebhookEndpoint.DisabledReason
+    return endpoints_of(scope).filter(enabled=False, disabled_reason__in=[reason.GONE, reason.FAILING]).order_by("id")
+
+
 def find_endpoint(scope: Scope, endpoint_id: str | UUID) -> WebhookEndpoint:
     """Return one endpoint, or the API's 404."""
     return endpoints_of(scope).fetch(endpoint_id)
