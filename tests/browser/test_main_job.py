@@ -129,7 +129,7 @@ def add_endpoint(ada: Visitor, url: str) -> str:
 def refresh_until(ada: Visitor, text: str) -> None:
     """Reload a page until what the worker does shows on it; a filter's options say it before it is so."""
     for _ in range(40):
-        if ada.page.locator("main :not(option)").get_by_text(text).first.is_visible():
+        if ada.page.locator("main").get_by_text(text).filter(visible=True).count():
             return
         ada.page.wait_for_timeout(250)
         ada.page.reload()

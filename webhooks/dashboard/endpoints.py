@@ -62,7 +62,7 @@ class OneEndpoint(AppPage):
     def context(self, endpoint_id: str) -> dict[str, Any]:
         """Return a page of deliveries, narrowed where asked."""
         endpoint = endpoints.find_endpoint(self.scope, endpoint_id)
-        search = LogSearch(self.request.GET)
+        search = LogSearch(self.request.GET, auto_id="search-%s")
         rows = events.deliveries_of(self.scope, endpoint_id, **search.narrowed())
         found = self.page_of(rows, **{name: self.request.GET.get(name, "") for name in search.fields})
         form = EndpointForm(
@@ -82,7 +82,7 @@ class OneEndpoint(AppPage):
             "search": search,
             "types": EVENT_TYPES,
             "form": form,
-            "replay": ReplayForm(initial={"since": wall_clock() - DAY, "status": Which.MISSED}),
+            "replay": ReplayForm(auto_id="again-%s", initial={"since": wall_clock() - DAY, "status": Which.MISSED}),
             "snippets": snippets(),
         }
 

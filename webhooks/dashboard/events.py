@@ -82,7 +82,7 @@ class EventList(AppPage):
 
     def context(self, **kwargs: Any) -> dict[str, Any]:
         """Return a page of them, of one type or about one customer where asked."""
-        search = EventSearch(self.request.GET)
+        search = EventSearch(self.request.GET, auto_id="search-%s")
         rows = events.events_of(self.scope, **search.narrowed())
         given = {name: self.request.GET.get(name, "") for name in search.fields}
         return {**self.page_of(rows, **given), "search": search}
