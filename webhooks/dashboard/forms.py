@@ -103,7 +103,8 @@ class LogSearch(forms.Form):
         """Return the arguments of `deliveries_of`."""
         self.is_valid()
         entered = self.cleaned_data
-        return {name: entered[name] for name in ("status", "type") if entered.get(name)} | entered.get("about", {})
+        about: dict[str, Any] = entered.get("about") or {}
+        return about | {name: entered[name] for name in ("status", "type") if entered.get(name)}
 
 
 class EventSearch(forms.Form):
