@@ -66,6 +66,11 @@ class Desk:
         with reading(self.scope):
             return list(Delivery.objects.within(self.scope).filter(**wanted).order_by("id"))
 
+    def count(self, **wanted: Any) -> int:
+        """Return how many deliveries there are."""
+        with reading(self.scope):
+            return Delivery.objects.within(self.scope).filter(**wanted).count()
+
     def make_due(self) -> None:
         """Let every retry be due now."""
         with change(self.scope):

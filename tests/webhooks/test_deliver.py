@@ -194,6 +194,23 @@ def test_an_endpoint_that_hangs_delays_nobody(desk: Desk, globex_committed: Comp
     assert len(hanging.calls) == 4
 
 
+def test_endpoints_that_hang_do_not_use_up_their_tenants_share(desk: Desk, receiver: Receiver) -> None:
+    with Receiver(lambda _: Reply(hang=30)) as hanging:
+        for number in range(6):
+            desk.endpoint(f"{hanging.url}/{number}", "customer.updated")
+        desk.endpoint(receiver.url, "customer.created")
+        with dispatching(Limits(places=16, per_endpoint=4, per_tenant=8, grace_seconds=0)):
+            desk.emit(8, "customer.updated")
+            hanging.wait_for(lambda calls: len(calls) >= 8)
+            began = time.monotonic()
+            desk.emit()
+            receiver.wait_for(bool)
+            took = time.monotonic() - began
+            hanging.wait_for(lambda calls: len(calls) >= 12)
+
+    assert took < 10  # about a second where nothing else runs; 30 without
+
+
 def test_both_secrets_verify_while_one_rotates(desk: Desk, receiver: Receiver) -> None:
     old = desk.endpoint(receiver.url)
     with change(desk.scope):

@@ -39,6 +39,7 @@ POLL_SECONDS = 0.5
 RECORD_BATCH = 500
 GATHER_SECONDS = 0.02
 SLOW_MS = 5000
+SET_ASIDE_SECONDS = 1.0
 SLOWEST_RECONNECT_SECONDS = 5.0
 
 
@@ -49,6 +50,7 @@ class Limits:
     places: int = 512
     per_endpoint: int = 16
     per_tenant: int = 128
+    set_aside: int = 2048
     lease: timedelta = LEASE
     grace_seconds: float = 10.0
 
@@ -67,6 +69,8 @@ class Dispatcher:
         self._per_endpoint: Counter[UUID] = Counter()
         self._per_tenant: Counter[UUID] = Counter()
         self._slow: set[UUID] = set()
+        self._began: dict[asyncio.Task[None], float] = {}
+        self._set_aside: set[asyncio.Task[None]] = set()
         self._results: list[Sent | Unsendable] = []
         self._have_results = asyncio.Event()
 
@@ -98,7 +102,8 @@ class Dispatcher:
     async def _turn_once(self) -> bool:
         """Do one round; return whether there may be more to do at once."""
         fanned_out = await self._in_thread(fan_out_all)
-        free = self._limits.places - len(self._under_way)
+        self._set_hanging_aside()
+        free = self._limits.places - len(self._under_way) + len(self._set_aside)
         if free <= 0:
             return False
         room = Room(free, self._limits.per_endpoint, self._limits.per_tenant)
@@ -120,25 +125,39 @@ class Dispatcher:
             for endpoint, count in self._per_endpoint.items()
         }
 
+    def _set_hanging_aside(self) -> None:
+        """Give back the places of what has waited for an answer for a second, up to a number of its own.
+
+        It still counts for its endpoint. So servers that hang hold up neither their tenant's others nor anybody else.
+        """
+        since = asyncio.get_running_loop().time() - SET_ASIDE_SECONDS
+        for task, began in self._began.items():
+            if began > since or len(self._set_aside) >= self._limits.set_aside:
+                break
+            if task not in self._set_aside:
+                self._set_aside.add(task)
+                self._slow.add(self._under_way[task].endpoint_id)
+                _count_down(self._per_tenant, self._under_way[task].tenant_id)
+
     def _start(self, opened: Parcel | Unsendable) -> None:
         if isinstance(opened, Unsendable):
             self._keep(opened)
             return
         task = asyncio.create_task(self._send(opened))
         self._under_way[task] = opened.claim
+        self._began[task] = asyncio.get_running_loop().time()
         self._per_endpoint[opened.claim.endpoint_id] += 1
         self._per_tenant[opened.claim.tenant_id] += 1
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         ended = self._under_way.pop(task)
-        for counter, key in (
-            (self._per_endpoint, ended.endpoint_id),
-            (self._per_tenant, ended.tenant_id),
-        ):
-            counter[key] -= 1
-            if not counter[key]:
-                del counter[key]
+        del self._began[task]
+        _count_down(self._per_endpoint, ended.endpoint_id)
+        if task in self._set_aside:
+            self._set_aside.remove(task)
+        else:
+            _count_down(self._per_tenant, ended.tenant_id)
         self._wake.set()
         if not task.cancelled() and (failure := task.exception()) is not None:
             log.error("an attempt crashed", exc_info=failure, extra={"delivery": str(ended.id)})
@@ -215,6 +234,13 @@ class Dispatcher:
                     async for _ in hints.notifies():
                         self._wake.set()
             await asyncio.sleep(1)
+
+
+def _count_down(counter: Counter[UUID], key: UUID) -> None:
+    """Take one away; what is at zero is forgotten."""
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 def _disconnect() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 log = logging.getLogger("stackbe.dispatcher")
+OPEN_FILES = 16_384
 
 
 class Command(BaseCommand):
@@ -45,9 +47,17 @@ class Command(BaseCommand):
             lease=timedelta(seconds=options["lease"]),
             grace_seconds=options["grace"],
         )
+        allow_many_connections()
         log.info("dispatcher starts", extra={"places": limits.places})
         asyncio.run(dispatch(limits))
         log.info("dispatcher has stopped")
+
+
+def allow_many_connections() -> None:
+    """Raise the number of open files to what the system allows: many shells give a process 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 async def dispatch(limits: Limits) -> None:
