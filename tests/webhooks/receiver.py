@@ -41,6 +41,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
+    def handle_error(self, *_: object) -> None:
+        """Keep quiet of connections that a killed dispatcher cuts."""
+
 
 class Receiver:
     """A server for the length of a `with` block."""
