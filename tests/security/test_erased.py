@@ -41,11 +41,12 @@ NO_TEXT = {
     "endpointId", "entitlements{}", "events[].customerId", "events[].metric", "events[].timestamp", "expiresAt",
     "features[]", "fromCustomerId", "metric", "organizationId", "planId", "prices[].currency", "productId",
     "refreshToken", "resumesAt", "scopes[]", "settings.brandColor", "subscriptionId", "timestamp", "token", "code",
-    "usage[].metric", "usage[].overage?", "addOns[]", "settings.logoUrl", "filter{}", "since", "until", "state", "nonce", "redirectUrl",
+    "usage[].metric", "usage[].overage?", "addOns[]", "factorToken", "settings.logoUrl", "filter{}", "since", "until", "state", "nonce", "redirectUrl",
 }  # fmt: skip
 # Operations whose text is only compared or handed to Stripe, which does not answer here; nothing of it is kept.
 KEPT_NOWHERE = {
     "postCheckoutSession": "asks Stripe; the page's URLs are deleted with the checkout (tests/billing/test_subjects.py)",
+    "postCustomerSecuritySession": "a registered URL, kept for minutes in a visit that goes with the customer",
     "postPortalSession": "asks Stripe and keeps nothing",
     "postAuthVerify": "compares an address and a code",
     "postTenants": "founds another tenant",
