@@ -5,6 +5,11 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stackbe.settings")
-from stackbe.kernel.bodies import WholeBodies
+django = get_wsgi_application()
 
-application = WholeBodies(get_wsgi_application())
+# These read settings and models, which stand now.
+from stackbe.kernel.bodies import WholeBodies  # noqa: E402
+from stackbe.kernel.hot import HotRoutes  # noqa: E402
+from stackbe.urls import ROUTES  # noqa: E402
+
+application = HotRoutes(WholeBodies(django), ROUTES)

@@ -19,28 +19,30 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
-from django.db import connection
 
 from apikeys.authentication import digest_of, find, genuine, pepper_of
 from apikeys.text import KeyText, read
 from stackbe.kernel import ids
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.limits import Allowance
+from stackbe.kernel.limits import MINUTE, Allowance
 from stackbe.kernel.serializers import holds_card_number
+from stackbe.kernel.statements import Statement
 from usage.decisions import Granted
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
+    from stackbe.kernel.hot import Asked
 
 MOST_PEPPERS = 10_000
-MINUTE = 60
-CHECK = (
-    "select outcome, scopes, hot_limit, remaining, reset_ms, customer_found, answered_by, source, granted,"
-    " overrides, app_moment from usage_check(%s, %s, %s, %s, %s)"
+COUNTED = frozenset({"ok", "limited"})
+CHECK = Statement(
+    "usage_check",
+    "select outcome, array_to_string(scopes, ' '), hot_limit, remaining, reset_ms, customer_found, answered_by,"
+    " source, granted, overrides, app_moment from usage_check(%s, %s, %s, %s, %s)",
 )
-AUTHORISE = (
-    "select outcome, tenant_id, app_id, scopes, clock_offset_ms, hot_limit, remaining, reset_ms"
-    " from apikeys_authorise(%s, %s, %s, %s)"
+AUTHORISE = Statement(
+    "apikeys_authorise",
+    "select outcome, tenant_id, app_id, array_to_string(scopes, ' '), clock_offset_ms, hot_limit, remaining,"
+    " reset_ms from apikeys_authorise(%s, %s, %s, %s)",
 )
 FEATURE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _peppers: OrderedDict[str, bytes] = OrderedDict()
@@ -76,7 +78,7 @@ class Authorised:
     allowance: Allowance
 
 
-def proof_of(request: HttpRequest) -> Proof | None:
+def proof_of(request: Asked) -> Proof | None:
     """Return what a request proves by itself, or None where the ordinary way must look at it."""
     meta = request.META
     header = meta.get("HTTP_AUTHORIZATION", "")
@@ -99,13 +101,10 @@ def proof_of(request: HttpRequest) -> Proof | None:
 def check(proof: Proof, customer_id: UUID) -> Checked | None:
     """Ask the database once; None where the ordinary way must answer."""
     moment = wall_clock()
-    with connection.cursor() as cursor:
-        cursor.execute(CHECK, [proof.text.lookup, proof.digest, proof.wanted_app, customer_id, moment])
-        row = cursor.fetchone()
-    if row[0] not in {"ok", "limited"}:
+    row = CHECK.row(proof.text.lookup, proof.digest, proof.wanted_app, customer_id, moment)
+    if row[0] not in COUNTED:
         _forget(proof, row[0])
         return None
-    allowance = Allowance(row[0] == "ok", row[2], row[3], row[4] / 1000, MINUTE)
     granted = Granted(
         answered_by=row[6],
         source=row[7],
@@ -113,19 +112,20 @@ def check(proof: Proof, customer_id: UUID) -> Checked | None:
         values=orjson.loads(row[8]) if row[8] else {},
         overrides=orjson.loads(row[9]) if row[9] else {},
     )
-    return Checked(row[1], allowance, bool(row[5]), granted)
+    return Checked(row[1].split(), _allowance(row[0], *row[2:5]), bool(row[5]), granted)
 
 
 def authorise(proof: Proof) -> Authorised | None:
     """Prove and count a key; None where the ordinary way must answer."""
-    with connection.cursor() as cursor:
-        cursor.execute(AUTHORISE, [proof.text.lookup, proof.digest, proof.wanted_app, wall_clock()])
-        row = cursor.fetchone()
-    if row[0] not in {"ok", "limited"}:
+    row = AUTHORISE.row(proof.text.lookup, proof.digest, proof.wanted_app, wall_clock())
+    if row[0] not in COUNTED:
         _forget(proof, row[0])
         return None
-    allowance = Allowance(row[0] == "ok", row[5], row[6], row[7] / 1000, MINUTE)
-    return Authorised(row[1], row[2], row[3], row[4], allowance)
+    return Authorised(row[1], row[2], row[3].split(), row[4], _allowance(row[0], *row[5:8]))
+
+
+def _allowance(outcome: str, limit: int, remaining: int, reset_ms: int) -> Allowance:
+    return Allowance(outcome == "ok", limit, remaining, reset_ms / 1000, MINUTE)
 
 
 def plain_name(text: Any) -> bool:

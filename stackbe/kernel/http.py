@@ -6,7 +6,7 @@ import ipaddress
 import re
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
@@ -73,5 +73,10 @@ def country_of(request: HttpRequest) -> str:
 
 def chosen_request_id(request: HttpRequest) -> str:
     """Return the caller's X-Request-Id if it is sane, else a fresh one."""
-    incoming = request.META.get("HTTP_X_REQUEST_ID", "")
+    return request_id_of(request.META)
+
+
+def request_id_of(meta: dict[str, Any]) -> str:
+    """Return the same of a request's environment."""
+    incoming = meta.get("HTTP_X_REQUEST_ID", "")
     return incoming if SANE_REQUEST_ID.fullmatch(incoming) else encode("req", new_id())

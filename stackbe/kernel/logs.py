@@ -18,6 +18,8 @@ SECRETS = re.compile(
     r"|(?:sbm|sbr|sbc|sbl)_[A-Za-z0-9_.-]{16,}|Bearer\s+[^\s\"']+"
 )
 ADDRESSES = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}")
+OWN_REQUEST_ID = re.compile(r"req_[0-9a-z]{26}")
+log = logging.getLogger("stackbe.request")
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -45,6 +47,38 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return masked(_as_json(line))
+
+
+def request_line(method: str, route: str, status: int, duration_ms: float) -> None:
+    """Say how a request went, in one line.
+
+    Every request has one, so where logs go to one stream as JSON, as in every deployment, the line is written
+    there without a record being made of it first.
+    """
+    if not log.isEnabledFor(logging.INFO):
+        return
+    said = {"method": method, "route": route, "status": status, "duration_ms": duration_ms}
+    stream = _only_stream()
+    if stream is None:
+        log.info("request", extra=said)
+        return
+    identifier = http.request_id.get()
+    line = {"time": render(wall_clock()), "level": "info", "logger": log.name, "message": "request"}
+    text = orjson.dumps(line | {"requestId": identifier} | said).decode()
+    # Of all that is in it, a caller may have chosen the id alone.
+    stream.write((text if OWN_REQUEST_ID.fullmatch(identifier) else masked(text)) + "\n")
+    stream.flush()
+
+
+def _only_stream() -> Any:
+    """Return the stream that our lines go to, None where something else listens too or writes otherwise."""
+    handlers = logging.getLogger().handlers
+    if log.handlers or log.parent is not logging.root or len(handlers) != 1:
+        return None
+    [handler] = handlers
+    if type(handler) is not logging.StreamHandler or type(handler.formatter) is not JsonFormatter:
+        return None
+    return None if handler.filters or handler.level > logging.INFO else handler.stream
 
 
 def _as_json(line: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from django.http import HttpResponsePermanentRedirect
 from django.middleware.csrf import CsrfViewMiddleware
 from django_htmx.middleware import HtmxMiddleware
 
-from stackbe.kernel import http
+from stackbe.kernel import http, logs
 from stackbe.kernel.errors import Forbidden
 from stackbe.kernel.failures import plain_error
 
@@ -51,15 +51,7 @@ class RequestContext:
         response["X-Request-Id"] = identifier
         if settings.LOG_REQUESTS:
             match = request.resolver_match
-            log.info(
-                "request",
-                extra={
-                    "method": request.method,
-                    "route": match.route if match else "",
-                    "status": response.status_code,
-                    "duration_ms": elapsed_ms,
-                },
-            )
+            logs.request_line(request.method or "", match.route if match else "", response.status_code, elapsed_ms)
         http.request_id.reset(tokens[0])
         http.address.reset(tokens[1])
         return response

@@ -16,11 +16,15 @@ from stackbe.kernel import crypto
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.errors import ApiError, ValidationFailed
 from stackbe.kernel.scope import Scope
+from stackbe.kernel.statements import Statement
 from stackbe.kernel.transactions import current, require_change
 from usage.errors import MetricNotFound, NoActiveSubscription, UsageLimitExceeded
 from usage.services.metrics import live_metrics, metric_named
 
-TRACK = "select outcome, used, allowed, mode, starts, ends from usage_track(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+TRACK = Statement(
+    "usage_track",
+    "select outcome, used, allowed, mode, starts, ends from usage_track(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+)
 COLUMNS = ("customer_id", "metric", "quantity", "value", "key", "at")
 # A function that is called for each row of a list is called in the list's order.
 TRACK_ALL = """
@@ -105,9 +109,8 @@ def run_track(
     Raises `MetricNotFound`, `CustomerNotFound`, `NoActiveSubscription`, `UsageLimitExceeded` (nothing
     was counted) or `ValidationFailed` for a count beyond 2⁵³ - 1.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(TRACK, [tenant_id, app_id, customer_id, metric, quantity, value, key, at, moment])
-        return _judged(metric, *cursor.fetchone())
+    row = TRACK.row(tenant_id, app_id, customer_id, metric, quantity, value, key, at, moment)
+    return _judged(metric, *row)
 
 
 def _judged(

@@ -6,19 +6,18 @@ import re
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.errors import CustomerNotFound
 from stackbe.kernel.api import operation
 from stackbe.kernel.errors import MissingRequiredField, ValidationFailed
+from stackbe.kernel.hot import Answer, Asked, HotView, answer, gate, json_body, refusal
 from stackbe.kernel.serializers import PublicId, Query
 from usage import hot
 from usage.decisions import decide
 from usage.serializers import MOST_FEATURES, CheckInput, CheckOutput, ChecksOutput
 from usage.services.checks import granted_to
-from usage.views.hot import HotView, answer, gate, json_body, no_customer
 
 if TYPE_CHECKING:
     from usage.hot import Checked
@@ -37,7 +36,7 @@ class CheckQuery(Query):
 class CheckFeature(HotView):
     """May this customer use this feature?"""
 
-    def quick(self, request: HttpRequest, feature: str = "", **kwargs: Any) -> HttpResponse | None:
+    def quick(self, request: Asked, feature: str = "", **kwargs: str) -> Answer | None:
         """Answer from one call."""
         asked = ONE_CUSTOMER.fullmatch(request.META.get("QUERY_STRING", ""))
         if asked is None or not hot.plain_name(feature):
@@ -49,7 +48,7 @@ class CheckFeature(HotView):
         if refused is not None:
             return refused
         if not checked.customer_found:
-            return no_customer(checked.allowance)
+            return refusal(CustomerNotFound(), checked.allowance)
         return answer(decide(checked.granted, feature).as_json(), checked.allowance)
 
     @operation(query=CheckQuery, output=CheckOutput)
@@ -65,7 +64,7 @@ class CheckFeature(HotView):
 class CheckFeatures(HotView):
     """The same for several features at once."""
 
-    def quick(self, request: HttpRequest, **kwargs: Any) -> HttpResponse | None:
+    def quick(self, request: Asked, **kwargs: str) -> Answer | None:
         """Answer from one call."""
         body = json_body(request)
         if body is None or set(body) != {"customerId", "features"} or "HTTP_IDEMPOTENCY_KEY" in request.META:
@@ -82,7 +81,7 @@ class CheckFeatures(HotView):
         if refused is not None:
             return refused
         if not checked.customer_found:
-            return no_customer(checked.allowance)
+            return refusal(CustomerNotFound(), checked.allowance)
         results = {f: decide(checked.granted, f).as_json(with_reason=False) for f in features}
         return answer({"results": results}, checked.allowance)
 
@@ -94,7 +93,7 @@ class CheckFeatures(HotView):
         return self.reply({"results": {f: decide(granted, f) for f in asked["features"]}})
 
 
-def ask(request: HttpRequest, customer: Any) -> Checked | None:
+def ask(request: Asked, customer: Any) -> Checked | None:
     """Return what the one call answers, or None for the ordinary way."""
     customer_id = hot.decoded_customer(customer)
     if customer_id is None:

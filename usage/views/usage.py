@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import ApiError
+from stackbe.kernel.hot import Answer, Asked, HotView, answer, gate, json_body, refusal
 from stackbe.kernel.serializers import holds_card_number
 from usage import hot
 from usage.serializers import (
@@ -25,7 +25,6 @@ from usage.serializers import (
     UsageOutput,
 )
 from usage.services import summary, track
-from usage.views.hot import HotView, answer, gate, json_body, refusal
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -40,7 +39,7 @@ SHORTER_THAN_CARDS = 12
 class Track(HotView):
     """Count one thing."""
 
-    def quick(self, request: HttpRequest, **kwargs: Any) -> HttpResponse | None:
+    def quick(self, request: Asked, **kwargs: str) -> Answer | None:
         """Answer from two calls: one that proves and counts the key, one that counts the usage."""
         body = json_body(request)
         plain = plain_event(body) if body is not None else None
