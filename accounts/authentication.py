@@ -12,6 +12,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from accounts.errors import SessionExpired, SessionInvalid
+from accounts.services import proofs
 from accounts.services.tokens import Claimed, SessionToken, SessionTokenBackend, claimed
 from stackbe.kernel import http, limits
 from stackbe.kernel.clock import wall_clock
@@ -22,6 +23,8 @@ from stackbe.kernel.scope import Credential, Scope
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from rest_framework.request import Request
+
+    from stackbe.kernel.hot import Asked
 
 
 class Found(NamedTuple):
@@ -62,7 +65,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-def presented(request: HttpRequest) -> str:
+def presented(request: Asked) -> str:
     """Return the token that a request carries, empty where it carries none."""
     return (request.META.get("HTTP_AUTHORIZATION") or "").partition(" ")[2].strip()
 
@@ -93,6 +96,7 @@ def verify(token: str) -> Found | None:
         raise SessionInvalid
     if found.expires_at <= wall_clock():
         raise SessionExpired("This session has expired. Sign in again.")
+    proofs.remember(token, proofs.KnownKey(named.key_id, found.app_id, public))
     return found
 
 

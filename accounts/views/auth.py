@@ -9,14 +9,14 @@ from uuid import UUID
 from django.conf import settings
 from rest_framework.response import Response
 
-from accounts import opaque
+from accounts import opaque, session_shown
 from accounts.authentication import presented, verify
 from accounts.errors import AppNotFound, SessionExpired, SessionInvalid, TokenInvalid
 from accounts.events import customer_as_event
 from accounts.link_mail import CUSTOMER_CONFIRM
 from accounts.lookups import KnownApp, known_app
 from accounts.models import App, CustomerSession
-from accounts.services import magic_links, sessions, tokens
+from accounts.services import magic_links, proofs, sessions, tokens
 from accounts.services.customers import find_customer
 from accounts.services.entry import redirect_target
 from accounts.sign_in_shapes import (
@@ -41,7 +41,8 @@ from billing.services.access import entitlements_of
 from stackbe.kernel import http, ids
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.clock import render
-from stackbe.kernel.errors import Forbidden
+from stackbe.kernel.errors import Forbidden, RateLimited
+from stackbe.kernel.hot import Answer, Asked, HotView, answer, refusal
 from stackbe.kernel.ids import encode
 from stackbe.kernel.scope import Credential, Scope
 from stackbe.kernel.transactions import change, reading
@@ -135,8 +136,32 @@ class Verify(ApiView):
             return self.reply(opened_as_json(scope, opened, redirect_url or None))
 
 
-class Session(ApiView):
+class Session(HotView):
     """The session that asks."""
+
+    def quick(self, request: Asked, app_id: str = "", **kwargs: str) -> Answer | None:
+        """Answer from one call, once the token's signature has been verified here."""
+        if request.META.get("QUERY_STRING") or not request.META.get("HTTP_AUTHORIZATION", "").startswith("Bearer "):
+            return None
+        claims = proofs.proven(presented(request))
+        if claims is None or encode(App.id_prefix, claims.app_id) != app_id:
+            return None
+        row = session_shown.shown(claims)
+        customer = row and row.opened(claims.customer_id)
+        if row is None or customer is None:
+            return None
+        allowance = row.allowance
+        if not allowance.ok:
+            return refusal(RateLimited(retry_after_seconds=allowance.retry_after_seconds), allowance)
+        body = {
+            "valid": True,
+            "customer": {"id": encode("cust", claims.customer_id), **customer},
+            "entitlements": row.holds,
+            "organizationId": row.organization_id and encode("org", row.organization_id),
+            "orgRole": row.organization_role,
+            "expiresAt": render(datetime.fromtimestamp(claims.expires_at, tz=UTC)),
+        }
+        return answer(body, allowance)
 
     @operation(output=SessionOutput)
     def get(self, request: Request, app_id: str) -> Response:
