@@ -14,6 +14,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from bench import asking
+
 LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 
 
@@ -49,7 +51,7 @@ class Loop:
     """So many connections, each with one request under way until there is no more to ask."""
 
     def __init__(self, plan):
-        self.plan, self.payloads = plan, requests(plan)
+        self.plan, self.payloads = plan, asking.every(plan)
         self.result = Result()
         self.selector = selectors.DefaultSelector()
         self.running = 0
@@ -116,30 +118,6 @@ def note(result, call):
     result.late_ms.append(round((time.perf_counter() - call.began) * 1000, 2))
     if not result.sample or (status != "200" and " 200 " in result.sample[:16]):
         result.sample = call.got.decode(errors="replace")
-
-
-def requests(plan):
-    """Yield requests: every tenant and customer in turn, no idempotency key twice."""
-    number, run_id = 0, plan["run"]
-    asked, extra = plan["asked"], plan["headers"]
-    while True:
-        tenant = asked[number % len(asked)]
-        customer = tenant["customers"][number // len(asked) % len(tenant["customers"])]
-        head = f"Host: localhost\r\nAuthorization: Bearer {tenant['key']}\r\nAccept: */*\r\n{extra}"
-        head += "" if plan["kept"] else "Connection: close\r\n"
-        if plan["operation"] == "check":
-            yield f"GET /v1/entitlements/check/sso?customerId={customer} HTTP/1.1\r\n{head}\r\n".encode()
-        else:
-            asks = {
-                "customerId": customer,
-                "metric": "api_calls",
-                "quantity": 1,
-                "idempotencyKey": f"{run_id}-{number}",
-            }
-            body = json.dumps(asks)
-            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            yield f"POST /v1/usage/track HTTP/1.1\r\n{head}\r\n{body}".encode()
-        number += 1
 
 
 def main():

@@ -6,9 +6,9 @@ import secrets
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from bench import hot, processes
+from bench import processes, rounds
 from bench.peers import node
 from stackbe.runner import devdb, roles, state
 
@@ -18,29 +18,57 @@ BETTER_AUTH_DATABASE = "better_auth"
 KEPT_FROM_THE_SHELL = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Contender:
-    """A server as it is measured: what it is asked, as whom, and whether connections are kept."""
+    """A server as it is measured: what it is asked for each operation, and whether connections are kept.
+
+    What works once (`once`) is handed out piece by piece, so many to a round.
+    """
 
     server: processes.Server
-    asked: list
-    operations: tuple = hot.OPERATIONS
+    asked: dict
     headers: str = ""
     kept: bool = False
+    once: dict = field(default_factory=dict)
+
+    def next_asked(self, operation):
+        """Return what is asked in the coming round."""
+        if operation not in self.once:
+            return self.asked[operation]
+        taken = self.once[operation] + rounds.CONNECTIONS
+        now, self.asked[operation] = self.asked[operation][:taken], self.asked[operation][taken:]
+        return now
 
 
 class Stand:
     """What is measured, by name, and what could not be."""
 
-    def __init__(self, postmaster):
-        self.postmaster = postmaster
+    def __init__(self, folder, database, clean):
+        self.folder, self.database, self.clean = folder, database, clean
+        self.postmaster = int((database.data / "postmaster.pid").read_text().split("\n", 1)[0])
         self.contenders = {}
         self.servers = []
         self.not_run = []
+        self.only = set()
 
     def named(self, operation):
         """Return the names of those who answer an operation."""
-        return [name for name, contender in self.contenders.items() if operation in contender.operations]
+        answering = [name for name, contender in self.contenders.items() if operation in contender.asked]
+        return [name for name in answering if not self.only or name in self.only]
+
+    def start(self, name, command, environment):
+        """Start a server."""
+        server = processes.Server(name, command, environment, self.folder / f"{name}.log")
+        self.servers.append(server)
+        return server
+
+    def django(self, name, application, environment):
+        """Start a Django under gunicorn, as ours is deployed."""
+        return self.start(name, processes.gunicorn(application, rounds.WORKERS), environment)
+
+    def at_the_end(self):
+        """Return sentences that belong to the figures, by name."""
+        return {}
 
     def load(self, name, operation, seconds, least=100):
         """Load one server and return what came of it and what it cost."""
@@ -48,15 +76,31 @@ class Stand:
         plan = {
             "port": contender.server.port,
             "operation": operation,
-            "seconds": seconds,
-            "least": least,
-            "connections": hot.CONNECTIONS,
-            "asked": contender.asked,
+            "seconds": 0 if operation in contender.once else seconds,
+            "least": contender.once.get(operation, least),
+            "connections": rounds.CONNECTIONS,
+            "asked": contender.next_asked(operation),
             "headers": contender.headers,
             "kept": contender.kept,
             "run": secrets.token_hex(4),
         }
-        web, database = processes.children(contender.server.process.pid), processes.children(self.postmaster)
+        told, server_us, postgres_us = self.costing(contender.server.process.pid, plan)
+        if set(told["statuses"]) != {"200"}:
+            log = contender.server.log.read_text()[-2000:]
+            raise SystemExit(f"{name} {operation}: {told['statuses']}\n{told['sample']}\n{log}")
+        del told["sample"]
+        requests = sum(told["statuses"].values())
+        return told | {
+            "requests": requests,
+            "per_second": requests / told["seconds"],
+            "server_us": server_us / requests,
+            "postgres_us": postgres_us / requests,
+            "cpu_us": (server_us + postgres_us) / requests,
+        }
+
+    def costing(self, pid, plan):
+        """Run a plan; return what came of it and the CPU µs of a server and of PostgreSQL."""
+        web, database = processes.children(pid), processes.children(self.postmaster)
         before = processes.cpu_seconds(web), processes.cpu_seconds(database)
         done = subprocess.run(
             [sys.executable, "-m", "bench.load"],
@@ -66,96 +110,95 @@ class Stand:
             check=True,
             text=True,
         )
-        told = json.loads(done.stdout)
-        counted = sum(told["statuses"].values())
-        if set(told["statuses"]) != {"200"}:
-            log = contender.server.log.read_text()[-2000:]
-            raise SystemExit(f"{name} {operation}: {told['statuses']}\n{told['sample']}\n{log}")
-        server_us = (processes.cpu_seconds(web) - before[0]) / counted * 1e6
-        postgres_us = (
-            (processes.cpu_seconds(database | processes.children(self.postmaster)) - before[1]) / counted * 1e6
-        )
-        del told["sample"]
-        return told | {
-            "requests": counted,
-            "per_second": counted / told["seconds"],
-            "server_us": server_us,
-            "postgres_us": postgres_us,
-            "cpu_us": server_us + postgres_us,
-        }
+        after = processes.cpu_seconds(web), processes.cpu_seconds(database | processes.children(self.postmaster))
+        return json.loads(done.stdout), (after[0] - before[0]) * 1e6, (after[1] - before[1]) * 1e6
 
 
 @contextmanager
-def standing(folder, tenants, customers):
-    """Make it all in a folder; stop it all at the end."""
+def database_in(folder, kind=Stand):
+    """Make a PostgreSQL in a folder, with our tables; stop all that stands on it at the end."""
     state.private_folder(folder)
     database = devdb.server("development", folder)
     with database.running() as urls:
-        postmaster = int((database.data / "postmaster.pid").read_text().split("\n", 1)[0])
-        stand = Stand(postmaster)
         clean = {name: os.environ[name] for name in KEPT_FROM_THE_SHELL if name in os.environ}
-        clean |= {"WORKERS": str(hot.WORKERS), "PEERS_SOCKETS": str(database.sockets)}
+        clean |= {"WORKERS": str(rounds.WORKERS), "PEERS_SOCKETS": str(database.sockets)}
+        stand = kind(folder, database, clean)
+        stand.ours = clean | rounds.production() | urls
+        stand.peers = clean | {
+            "PEERS_DATABASE": PEERS_DATABASE,
+            "BETTER_AUTH_DATABASE": BETTER_AUTH_DATABASE,
+            "DJANGO_SETTINGS_MODULE": "bench.peers.settings",
+        }
         try:
-            _stand_up(stand, folder, database, clean, urls, (tenants, customers))
+            run(["-m", "django", "migrate", "--verbosity=0"], stand.ours | {"STACKBE_ROLE": "owner"})
             yield stand
         finally:
             for server in stand.servers:
                 server.stop()
 
 
-def _stand_up(stand, folder, database, clean, urls, sizes):
-    ours = clean | hot.production() | urls
-    peers = clean | {
-        "PEERS_DATABASE": PEERS_DATABASE,
-        "BETTER_AUTH_DATABASE": BETTER_AUTH_DATABASE,
-        "DJANGO_SETTINGS_MODULE": "bench.peers.settings",
-    }
+def make_peers_databases(database):
+    """Make the databases of the others."""
     with roles.connect(database.url("postgres", "postgres")) as connection:
         connection.execute(f"create database {PEERS_DATABASE}")
         connection.execute(f"create database {BETTER_AUTH_DATABASE}")
-    _run(["-m", "django", "migrate", "--verbosity=0"], ours | {"STACKBE_ROLE": "owner"})
-    numbers = [str(number) for number in sizes]
-    our_asked = json.loads(_run(["-m", "bench.seed", *numbers], ours))
-    peers_asked = json.loads(_run(["-m", "bench.peers.seed", *numbers], peers | {"PEER": "drf"}))
+
+
+def analyze(database):
+    """Let the planner know our tables."""
     with roles.connect(database.url("postgres")) as connection:
         connection.execute("analyze")
 
-    def start(name, command, environment):
-        server = processes.Server(name, command, environment, folder / f"{name}.log")
-        stand.servers.append(server)
-        return server
 
-    def django(name, application, environment):
-        return start(name, processes.gunicorn(application, hot.WORKERS), environment)
+@contextmanager
+def hot_routes(folder, asked):
+    """Stand up what `bench.hot` measures."""
+    with database_in(folder) as stand:
+        _stand_up(stand, asked)
+        yield stand
 
-    proxied = {"asked": our_asked, "headers": hot.PROXIED}
-    bare = start("asyncpg", [sys.executable, "-m", "bench.peers.bare"], peers)
+
+def _stand_up(stand, sizes):
+    ours, peers = stand.ours, stand.peers
+    make_peers_databases(stand.database)
+    numbers = [str(sizes.tenants), str(sizes.customers)]
+    our_asked = json.loads(run(["-m", "bench.seed", *numbers], ours))
+    peers_asked = json.loads(run(["-m", "bench.peers.seed", *numbers], peers | {"PEER": "drf"}))
+    analyze(stand.database)
+
+    def both(asked):
+        return {"check": asked, "track": asked}
+
+    proxied = {"asked": both(our_asked), "headers": rounds.PROXIED}
+    bare = stand.start("asyncpg", [sys.executable, "-m", "bench.peers.bare"], peers)
+    unlogged = ours | {"LOG_REQUESTS": "0"}
+    plain = stand.django("plain", "bench.peers.wsgi", peers | {"PEER": "plain"})
+    drf = stand.django("drf", "bench.peers.wsgi", peers | {"PEER": "drf"})
     stand.contenders = {
-        "stackbe": Contender(django("stackbe", "stackbe.wsgi", ours), **proxied),
-        "stackbe-unlogged": Contender(
-            django("stackbe-unlogged", "stackbe.wsgi", ours | {"LOG_REQUESTS": "0"}), **proxied
-        ),
-        "plain": Contender(django("plain", "bench.peers.wsgi", peers | {"PEER": "plain"}), peers_asked),
-        "drf": Contender(django("drf", "bench.peers.wsgi", peers | {"PEER": "drf"}), peers_asked),
-        "asyncpg": Contender(bare, peers_asked),
-        "asyncpg-kept": Contender(bare, peers_asked, kept=True),
+        "stackbe": Contender(stand.django("stackbe", "stackbe.wsgi", ours), **proxied),
+        "stackbe-unlogged": Contender(stand.django("stackbe-unlogged", "stackbe.wsgi", unlogged), **proxied),
+        "plain": Contender(plain, both(peers_asked)),
+        "drf": Contender(drf, both(peers_asked)),
+        "asyncpg": Contender(bare, both(peers_asked)),
+        "asyncpg-kept": Contender(bare, both(peers_asked), kept=True),
     }
     try:
         program = node.installed()
     except node.NotRun as reason:
         stand.not_run.append(f"better-auth: {reason}")
     else:
-        keys = node.seeded(program, peers, sizes[0])
+        keys = node.seeded(program, peers, sizes.tenants)["keys"]
         asked = [{"key": key, "customers": each["customers"]} for key, each in zip(keys, peers_asked, strict=True)]
-        server = start("better-auth", [program, str(node.FOLDER / "server.mjs")], peers)
+        server = stand.start("better-auth", [program, str(node.FOLDER / "server.mjs")], peers)
         # It has keys and their limits, and neither entitlements nor usage: the check stops at the key.
-        stand.contenders["better-auth"] = Contender(server, asked, operations=("check",))
-        stand.contenders["better-auth-kept"] = Contender(server, asked, operations=("check",), kept=True)
+        stand.contenders["better-auth"] = Contender(server, {"check": asked})
+        stand.contenders["better-auth-kept"] = Contender(server, {"check": asked}, kept=True)
     for server in stand.servers:
         server.wait()
 
 
-def _run(arguments, environment):
+def run(arguments, environment):
+    """Run a program of the benchmark; return what it prints."""
     done = subprocess.run(
         [sys.executable, *arguments], cwd=processes.ROOT, env=environment, capture_output=True, text=True, check=False
     )

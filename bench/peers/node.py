@@ -35,11 +35,10 @@ def installed():
     return node
 
 
-def seeded(node, environment, companies):
-    """Make better-auth's tables, users and keys; return the keys."""
-    done = subprocess.run(
-        [node, "seed.mjs", str(companies)], cwd=FOLDER, env=environment, capture_output=True, text=True, check=False
-    )
+def seeded(node, environment, companies, sessions=0, links=0):
+    """Make better-auth's tables, users, keys, sessions and links; return what opens them."""
+    command = [node, "seed.mjs", str(companies), str(sessions), str(links)]
+    done = subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"better-auth was not seeded:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout)

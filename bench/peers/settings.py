@@ -31,6 +31,7 @@ else:
         "django.contrib.contenttypes",
         "django.contrib.sessions",
         "rest_framework",
+        "rest_framework.authtoken",
         "rest_framework_api_key",
         "bench.peers",
     ]

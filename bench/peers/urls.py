@@ -11,3 +11,8 @@ else:
     track = import_string("bench.peers.handrolled.Track").as_view()
 
 urlpatterns = [path("v1/entitlements/check/<str:feature>", check), path("v1/usage/track", track)]
+if settings.PEER == "drf":
+    urlpatterns += [
+        path("v1/session/token", import_string("bench.peers.signed_in.ByToken").as_view()),
+        path("v1/session/jwt", import_string("bench.peers.signed_in.ByJwt").as_view()),
+    ]

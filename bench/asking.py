@@ -1,0 +1,64 @@
+"""How each operation is spelt as an HTTP request: (method, path, headers, body)."""
+
+import json
+
+
+def every(plan):
+    """Yield requests: every tenant and customer in turn, no idempotency key and no new address twice."""
+    spelt, asked, number = SPELT[plan["operation"]], plan["asked"], 0
+    while True:
+        method, path, headers, body = spelt(asked[number % len(asked)], number // len(asked), f"{plan['run']}-{number}")
+        yield whole(plan, method, path, headers, body)
+        number += 1
+
+
+def whole(plan, method, path, headers, body):
+    """Return the bytes of a request."""
+    head = f"Host: localhost\r\nAccept: */*\r\n{plan['headers']}"
+    head += "" if plan["kept"] else "Connection: close\r\n"
+    for name, value in headers.items():
+        head += f"{name}: {value}\r\n"
+    text = "" if body is None else json.dumps(body)
+    if body is not None:
+        head += f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n"
+    return f"{method} {path} HTTP/1.1\r\n{head}\r\n{text}".encode()
+
+
+def bearer(asked):
+    """Return the header of a key or token."""
+    return {"Authorization": f"Bearer {asked['key']}"}
+
+
+def customer_of(asked, turn):
+    """Return a tenant's customer, another in each turn."""
+    return asked["customers"][turn % len(asked["customers"])]
+
+
+def check(asked, turn, _unique):
+    path = f"/v1/entitlements/check/sso?customerId={customer_of(asked, turn)}"
+    return "GET", path, bearer(asked), None
+
+
+def track(asked, turn, unique):
+    body = {
+        "customerId": customer_of(asked, turn),
+        "metric": "api_calls",
+        "quantity": 1,
+        "idempotencyKey": unique,
+    }
+    return "POST", "/v1/usage/track", bearer(asked), body
+
+
+def session(asked, _turn, _unique):
+    return "GET", asked["path"], asked["headers"], None
+
+
+def issue(asked, _turn, unique):
+    return "POST", asked["path"], asked["headers"], {"email": f"reader-{unique}@example.com"}
+
+
+def redeem(asked, _turn, _unique):
+    return asked["method"], asked["path"], {}, asked["body"]
+
+
+SPELT = {"check": check, "track": track, "session": session, "issue": issue, "redeem": redeem}
