@@ -44,6 +44,8 @@ class Call:
         """Say whether all of the answer has come, on a connection that stays open."""
         head, parted, body = self.got.partition(b"\r\n\r\n")
         found = LENGTH.search(head)
+        if found is None and b"chunked" in head.lower():
+            return body.endswith(b"0\r\n\r\n")
         return bool(parted and found) and len(body) >= int(found[1])
 
 

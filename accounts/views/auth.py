@@ -147,7 +147,7 @@ class Session(HotView):
         if claims is None or encode(App.id_prefix, claims.app_id) != app_id:
             return None
         row = session_shown.shown(claims)
-        customer = row and row.opened(claims.customer_id)
+        customer = None if row is None else row.opened(claims.customer_id)
         if row is None or customer is None:
             return None
         allowance = row.allowance
