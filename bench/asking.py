@@ -2,6 +2,8 @@
 
 import json
 
+BATCH = 1000
+
 
 def every(plan):
     """Yield requests: every tenant and customer in turn, no idempotency key and no new address twice."""
@@ -49,6 +51,20 @@ def track(asked, turn, unique):
     return "POST", "/v1/usage/track", bearer(asked), body
 
 
+def batch(asked, turn, unique):
+    """Return a batch of a thousand events, another customer in each."""
+    events = [
+        {
+            "customerId": customer_of(asked, turn * BATCH + place),
+            "metric": "api_calls",
+            "quantity": 1,
+            "idempotencyKey": f"{unique}-{place}",
+        }
+        for place in range(BATCH)
+    ]
+    return "POST", "/v1/usage/track/batch", bearer(asked), {"events": events}
+
+
 def session(asked, _turn, _unique):
     return "GET", asked["path"], asked["headers"], None
 
@@ -61,4 +77,12 @@ def redeem(asked, _turn, _unique):
     return asked["method"], asked["path"], {}, asked["body"]
 
 
-SPELT = {"check": check, "track": track, "session": session, "issue": issue, "redeem": redeem}
+SPELT = {
+    "check": check,
+    "track": track,
+    "hot": track,
+    "batch": batch,
+    "session": session,
+    "issue": issue,
+    "redeem": redeem,
+}

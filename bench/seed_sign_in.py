@@ -67,7 +67,7 @@ def make_app(number, sessions, links):
             id=app_id,
             tenant_id=tenant_id,
             name="app",
-            settings={"callback_urls": [RETURN], "access_token_ttl_minutes": 1440},
+            settings={"callback_urls": [RETURN], "access_token_ttl_minutes": 1440, "magic_link_expiry_minutes": 1440},
             api_limit_per_minute=1_000_000,
             session_limit_per_minute=1_000_000,
         )
