@@ -285,15 +285,22 @@ class Keyring:
             self._by_key_id[key_id] = open_tenant_key(bytes(wrapped), tenant_id, identifier)
 
     def _wrapped_secret(self, kind: str, app_id: UUID | None) -> bytes | None:
+        """Return a secret as it is stored, and keep the tenant's key that opens it, which comes with it."""
         with connection.cursor() as cursor:
             cursor.execute(
-                "select wrapped from kernel_tenantsecret where tenant_id = %s and kind = %s"
-                " and app_id is not distinct from %s and retired_at is null"
-                " order by id desc limit 1",
+                "select s.wrapped, k.id, k.wrapped from kernel_tenantsecret s left join kernel_tenantkey k"
+                " on k.tenant_id = s.tenant_id and k.id = encode(substring(s.wrapped from 2 for 16), 'hex')::uuid"
+                " where s.tenant_id = %s and s.kind = %s"
+                " and s.app_id is not distinct from %s and s.retired_at is null"
+                " order by s.id desc limit 1",
                 [self.tenant_id, kind, app_id],
             )
             row = cursor.fetchone()
-        return bytes(row[0]) if row else None
+        if row is None:
+            return None
+        if row[1] is not None and row[1].bytes not in self._by_key_id:
+            self._by_key_id[row[1].bytes] = open_tenant_key(bytes(row[2]), self.tenant_id, row[1])
+        return bytes(row[0])
 
     def _create_secret(self, kind: str, app_id: UUID | None, context: str) -> bytes:
         key_id, tenant_key = self.tenant_key()

@@ -9,6 +9,7 @@ statement on an autocommit connection: exact under races, and lost (harmlessly) 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -66,6 +67,23 @@ def take(bucket: str, limit: int, window_seconds: int = MINUTE, cost: int = 1) -
         )
         ok, remaining, reset_ms = cursor.fetchone()
     return Allowance(ok, limit, remaining, reset_ms / 1000, window_seconds)
+
+
+def take_each(buckets: Sequence[tuple[str, int]], window_seconds: int) -> bool:
+    """Count one call against each of several (bucket, limit), in one round trip; say whether all of them let it pass.
+
+    Each counts by itself: one that refuses keeps no other from counting. Whoever takes several names them in one
+    order of kinds, the particular before the general, so that no two calls wait for each other in a ring.
+    """
+    at_ms = int(wall_clock().timestamp() * 1000)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select bool_and(t.ok) from unnest(%s::text[], %s::integer[]) as b(bucket, allowed)"
+            " cross join lateral kernel_take(b.bucket, %s, b.allowed, 1, %s) as t",
+            [[name for name, _ in buckets], [limit for _, limit in buckets], at_ms, window_seconds * 1000],
+        )
+        (passed,) = cursor.fetchone()
+    return bool(passed)
 
 
 def require(bucket: str, limit: int, window_seconds: int = MINUTE) -> Allowance:
