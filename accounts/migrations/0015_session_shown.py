@@ -55,7 +55,7 @@ end $$;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0011_social_sign_in"),
+        ("accounts", "0014_tenant_deletion"),
         ("billing", "0002_walls"),
         ("kernel", "0003_take"),
     ]
