@@ -13,8 +13,8 @@ CUSTOMERS = """
 with model as (select * from accounts_customer order by id limit 1), made as (
   insert into accounts_customer (id, tenant_id, app_id, email, email_index, domain_index, metadata, created_at,
     updated_at)
-  select uuidv7(), m.tenant_id, m.app_id, m.email, sha256(('email' || n)::bytea), sha256(('domain' || n % 1000)::bytea),
-    m.metadata, now(), now()
+  select uuidv7(), m.tenant_id, m.app_id, m.email, sha256(('email' || n)::bytea),
+    sha256(('domain' || mod(n, 1000))::bytea), m.metadata, now(), now()
   from model m, generate_series(1, %s::int - (select count(*)::int from accounts_customer)) n
   returning id, tenant_id, app_id
 )
