@@ -36,6 +36,11 @@ class AppSettings:
     verification_url: str | None = None
     organizations_enabled: bool = False
     grace_period_days: int = 7
+    dunning_days: tuple[int, ...] = (0, 3, 6)
+    trial_ending_days: int = 3
+    trial_ending_mail: bool = True
+    revoke_on_refund: bool = False
+    revoke_on_dispute: bool = False
     allowed_origins: tuple[str, ...] = ()
     session_ttl_minutes: int = 30 * 24 * 60
     session_idle_minutes: int = 14 * 24 * 60

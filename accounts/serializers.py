@@ -97,6 +97,15 @@ class SenderName(Name):
         return text
 
 
+MOST_REMINDERS = 10
+
+
+def refuse_unordered(days: list[int]) -> None:
+    """Refuse days that do not rise: each is counted from when the payment was due."""
+    if days != sorted(set(days)):
+        raise serializers.ValidationError("Each must be later than the one before.")
+
+
 class AppSettingsInput(Input):
     """Some or all of an app's settings."""
 
@@ -107,6 +116,16 @@ class AppSettingsInput(Input):
     verification_url = CallbackUrl(required=False, allow_null=True)
     organizations_enabled = Boolean(required=False)
     grace_period_days = Integer(required=False, min_value=0, max_value=90)
+    dunning_days = serializers.ListField(
+        child=Integer(min_value=0, max_value=90),
+        required=False,
+        max_length=MOST_REMINDERS,
+        validators=[refuse_unordered],
+    )
+    trial_ending_days = Integer(required=False, min_value=1, max_value=30)
+    trial_ending_mail = Boolean(required=False)
+    revoke_on_refund = Boolean(required=False)
+    revoke_on_dispute = Boolean(required=False)
     allowed_origins = serializers.ListField(child=Origin(), required=False, max_length=MOST_URLS)
     session_ttl_minutes = Integer(required=False, min_value=5, max_value=366 * 24 * 60)
     session_idle_minutes = Integer(required=False, min_value=30, max_value=366 * 24 * 60)
@@ -142,6 +161,11 @@ class AppSettingsOutput(Output):
     verification_url = Text(allow_null=True)
     organizations_enabled = Boolean()
     grace_period_days = Integer()
+    dunning_days = serializers.ListField(child=Integer())
+    trial_ending_days = Integer()
+    trial_ending_mail = Boolean()
+    revoke_on_refund = Boolean()
+    revoke_on_dispute = Boolean()
     allowed_origins = serializers.ListField(child=Text())
     session_ttl_minutes = Integer()
     session_idle_minutes = Integer()

@@ -14,6 +14,7 @@ class BillingConfig(AppConfig):
         """Say what is held on a person, and declare the work on access."""
         import_module("billing.subjects").register_holders()
         import_module("billing.jobs")
+        import_module("billing.reminder_mail")
         import_module("billing.stripe.endings").register_erasure()
         import_module("billing.stripe.contacts").follow_contacts()
         import_module("billing.stripe.seats").register_seller()

@@ -11,6 +11,7 @@ from django.db import connection
 from accounts.lookups import known_app
 from billing.queue import ANNOUNCE_DEFAULT, REFRESH_ACCESS
 from billing.services.access import announce_default, refresh_batch
+from billing.services.reminders import remind
 from billing.services.subscriptions import pass_date
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import job, periodic
@@ -50,6 +51,41 @@ def pass_dates_job(timestamp: int) -> None:
     for _ in range(ROUNDS):
         if pass_dates() < MOST:
             return
+
+
+@periodic("billing.send_reminders", "* * * * *")
+def send_reminders_job(timestamp: int) -> None:
+    """Tell customers of trials that end and of payments that are due, by each app's clock."""
+    for _ in range(ROUNDS):
+        if send_reminders() < MOST:
+            return
+
+
+def send_reminders() -> int:
+    """Tell what is due; return for how many subscriptions it was done. One that fails does not hold up the others."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select tenant_id, app_id, subscription_id, environment, clock_offset_ms from lookup.reminders_due(%s, %s)",
+            [wall_clock(), MOST],
+        )
+        rows = cursor.fetchall()
+    done = 0
+    for tenant_id, app_id, subscription_id, environment, offset_ms in rows:
+        scope = system_scope(
+            tenant_id,
+            app_id,
+            actor_name="clock",
+            environment=environment,
+            clock_offset=timedelta(milliseconds=offset_ms),
+        )
+        try:
+            with change(scope):
+                remind(scope, subscription_id)
+        except Exception:
+            log.exception("a reminder could not be sent", extra={"app": str(app_id)})
+        else:
+            done += 1
+    return done
 
 
 def pass_dates() -> int:

@@ -75,6 +75,7 @@ class State:
     next_quantity: int | None = None
     next_at: datetime | None = None
     next_awaits: str = ""
+    revoked_at: datetime | None = None
     facts_at: datetime | None = None
 
     @classmethod
@@ -321,6 +322,20 @@ def plan_resume(state: State, moment: datetime) -> Transition | None:
     return _named(state, after)
 
 
+def plan_revocation(state: State, moment: datetime) -> Transition | None:
+    """Return the step that takes access away for money that went back; None where there is none to take."""
+    if state.status == CANCELED or state.revoked_at is not None:
+        return None
+    return _named(state, replace(state, revoked_at=moment))
+
+
+def plan_restoration(state: State) -> Transition | None:
+    """Return the step that gives access back after a payment; None where none was taken."""
+    if state.status == CANCELED or state.revoked_at is None:
+        return None
+    return _named(state, replace(state, revoked_at=None))
+
+
 def pass_time(state: State, moment: datetime) -> Transition | None:
     """Return the step that the clock has taken in what Stripe does not know: an end or a resumption came."""
     status = status_at(state, moment)
@@ -348,6 +363,10 @@ def access_window(state: State, created_at: datetime) -> tuple[datetime | None, 
 
 
 def _until(state: State, created_at: datetime) -> datetime | None:
+    return _earliest(state.revoked_at, _until_over(state, created_at))
+
+
+def _until_over(state: State, created_at: datetime) -> datetime | None:
     if state.status == INCOMPLETE:
         return created_at
     if state.status == CANCELED:
@@ -414,6 +433,7 @@ def _after(before: State | None, facts: Facts, moment: datetime, grace: timedelt
         next_quantity=None if canceled else facts.next_quantity,
         next_at=None if canceled else facts.next_at,
         next_awaits="" if canceled else facts.next_awaits,
+        revoked_at=before.revoked_at if before else None,
         facts_at=facts.as_of,
     )
 
@@ -459,6 +479,10 @@ def _name(before: State | None, after: State) -> tuple[str, str]:
         (before.plan_version_id != after.plan_version_id, "migrated"),
         (before.quantity != after.quantity, "quantity_changed"),
         (before.current_period_start != after.current_period_start, "renewed"),
+        (
+            (before.revoked_at is None) != (after.revoked_at is None),
+            "access_revoked" if after.revoked_at else "access_restored",
+        ),
         (bool(after.next_awaits) and _next(before) != _next(after), "change_scheduled"),
         (bool(before.next_awaits) and not after.next_awaits, "change_withdrawn"),
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 REFRESH_ACCESS = "billing.refresh_access"
 ANNOUNCE_DEFAULT = "billing.announce_default"
 FOLLOW_SEATS = "billing.follow_seats"
+MAIL_REMINDER = "billing.mail_reminder"
 
 
 def defer_refresh(scope: Scope, plan_id: UUID | None, *, after: UUID) -> None:
@@ -30,6 +31,14 @@ def defer_announcement(scope: Scope, *, after: UUID = NIL) -> None:
     """Queue in the open change that the app hear of each customer who has the default plan."""
     require_change()
     app.configure_task(ANNOUNCE_DEFAULT).defer(app_id=str(scope.app), after=str(after))
+
+
+def defer_reminder(scope: Scope, subscription_id: UUID, kind: str, mail_id: UUID) -> None:
+    """Queue in the open change that a customer be mailed about their subscription."""
+    require_change()
+    app.configure_task(MAIL_REMINDER).defer(
+        app_id=str(scope.app), subscription_id=str(subscription_id), kind=kind, mail_id=str(mail_id)
+    )
 
 
 def defer_follow_seats(scope: Scope, subscription_id: UUID) -> None:

@@ -55,6 +55,19 @@ class Lines(forms.CharField):
         return "\n".join(value) if isinstance(value, list | tuple) else value
 
 
+class Days(forms.CharField):
+    """Whole numbers parted by commas."""
+
+    def to_python(self, value: Any) -> Any:
+        """Return the numbers; what is none is left to the API's serializer to refuse."""
+        parts = [part.strip() for part in (super().to_python(value) or "").split(",")]
+        return [int(part) if part.isdecimal() else part for part in parts if part]
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the numbers as they are entered."""
+        return ", ".join(str(each) for each in value) if isinstance(value, list | tuple) else value
+
+
 class SettingsForm(forms.Form):
     """An app's name and settings; the API's serializer judges what is entered."""
 
@@ -115,6 +128,21 @@ class SettingsForm(forms.Form):
         max_value=90,
         help_text="How long a customer whose payment failed keeps access.",
     )
+    dunning_days = Days(
+        label="Payment reminders (days)",
+        required=False,
+        help_text="Days after a failed payment on which the customer is mailed, such as 0, 3, 6. They stop on payment.",
+    )
+    trial_ending_days = forms.IntegerField(
+        label="Trial ends (days before)",
+        required=False,
+        min_value=1,
+        max_value=30,
+        help_text="When you and the customer are told that a trial ends.",
+    )
+    trial_ending_mail = forms.BooleanField(label="Mail customers whose trial ends", required=False)
+    revoke_on_refund = forms.BooleanField(label="A full refund ends access", required=False)
+    revoke_on_dispute = forms.BooleanField(label="A dispute ends access", required=False)
     auto_create_customer = forms.BooleanField(
         label="Make a customer of whoever asks for a sign-in link", required=False
     )

@@ -21,6 +21,9 @@ class Subscription(AppOwned):
     recorded as it is, and shown, but does not break the rule for those that we make.
 
     What starts with `next_` is a change that waits: for the period's end, or for its payment.
+    `revoked_at` is when a refund or a dispute took access away. `remind_at` is when the customer is to
+    be told something: `trial_told_end` is the trial's end that they know of, `dunned` how often they
+    were asked to pay since it was due.
     """
 
     class Status(models.TextChoices):
@@ -59,6 +62,10 @@ class Subscription(AppOwned):
     next_quantity = models.PositiveIntegerField(null=True)
     next_at = models.DateTimeField(null=True)
     next_awaits = models.CharField(max_length=10, blank=True, default="", db_default="")
+    revoked_at = models.DateTimeField(null=True)
+    remind_at = models.DateTimeField(null=True)
+    trial_told_end = models.DateTimeField(null=True)
+    dunned = models.PositiveSmallIntegerField(default=0, db_default=0)
     access_from = models.DateTimeField(null=True)
     access_until = models.DateTimeField(null=True)
     beside_another = models.BooleanField(default=False)
@@ -106,6 +113,11 @@ class Subscription(AppOwned):
             models.Index(fields=["customer", "-id"], name="subscription_of_customer"),
             models.Index(fields=["organization_id"], name="subscription_of_org"),
             models.Index(fields=["plan_version"], name="subscription_of_version"),
+            models.Index(
+                fields=["remind_at"],
+                condition=models.Q(remind_at__isnull=False),
+                name="subscription_to_remind",
+            ),
         )
 
 

@@ -11,6 +11,8 @@ from billing.errors import UnknownStripeReference
 from billing.events import invoice_as_event, plan_as_event, subscription_as_event
 from billing.facts import StripeInvoiceFacts
 from billing.models import InvoiceReference, StripeCustomer, Subscription
+from billing.services.due import settings_of
+from billing.services.subscriptions import follow_money
 from stackbe.kernel.clock import now
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import require_change
@@ -41,11 +43,26 @@ def record_invoice(scope: Scope, facts: StripeInvoiceFacts, cause: str) -> Invoi
     was = (row.status, row.attempt_count, row.action_required, row.amount_refunded_cents, row.disputed)
     _write(scope, row, facts)
     news += _news(was, row, facts)
+    _follow_money(scope, row, news, cause)
     if news and row.customer.deleted_at is None:
         data = _data(scope, row)
         for event in news:
             emit(scope, event, data, subject=row.customer_id)
     return row
+
+
+def _follow_money(scope: Scope, row: InvoiceReference, news: list[str], cause: str) -> None:
+    """Let access follow money that came or went back, where the app's settings say so."""
+    if row.subscription_id is None:
+        return
+    if "payment.succeeded" in news:
+        follow_money(scope, row.subscription_id, cause, went_back=False)
+    settings = settings_of(scope) if {"payment.refunded", "payment.disputed"} & set(news) else None
+    if settings is None:
+        return
+    whole = "payment.refunded" in news and row.amount_refunded_cents >= row.amount_paid_cents > 0
+    if (settings.revoke_on_refund and whole) or (settings.revoke_on_dispute and "payment.disputed" in news):
+        follow_money(scope, row.subscription_id, cause, went_back=True)
 
 
 def _news(was: tuple[str, int, bool, int, bool], row: InvoiceReference, facts: StripeInvoiceFacts) -> list[str]:

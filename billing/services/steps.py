@@ -12,6 +12,7 @@ from billing.events import plan_as_event, subscription_as_event
 from billing.lifecycle import COLUMNS, Transition, access_window
 from billing.models import Price, Subscription, SubscriptionTransition
 from billing.services import access
+from billing.services.due import REMINDED, next_reminder, settings_of
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.ids import encode
 from stackbe.kernel.tenancy import owned_by
@@ -50,6 +51,9 @@ def take(scope: Scope, row: Subscription, step: Transition, moment: datetime, ca
         row.save(update_fields=["facts_at"])
         return row
     row.access_from, row.access_until = access_window(step.after, row.created_at)
+    if step.before is None or step.before.past_due_since != step.after.past_due_since:
+        row.dunned = 0
+    row.remind_at = next_reminder(row, settings_of(scope)) if step.after.status in REMINDED else None
     row.updated_at = moment
     row.save()
     row = Subscription.objects.within(scope).select_related("plan", "plan_version").get(pk=row.pk)

@@ -13,9 +13,8 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from accounts.app_settings import AppSettings
 from accounts.errors import CustomerNotFound
-from accounts.models import App, Customer, Organization, OrganizationMember
+from accounts.models import Customer, Organization, OrganizationMember
 from billing import lifecycle
 from billing.errors import (
     AlreadySubscribed,
@@ -31,6 +30,7 @@ from billing.facts import StripeSubscriptionFacts
 from billing.lifecycle import Facts, State, Transition
 from billing.models import Checkout, Plan, Price, StripeCustomer, Subscription
 from billing.services import access, seats
+from billing.services.due import settings_of
 from billing.services.steps import live_of, lock_customer, one_time_prices, take
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, render
@@ -246,6 +246,19 @@ def grant_purchase(scope: Scope, checkout: Checkout, cause: str) -> Subscription
     return take(scope, row, replace(step, after=bought), moment, cause)
 
 
+def follow_money(scope: Scope, subscription_id: UUID, cause: str, *, went_back: bool) -> None:
+    """Take access away for money that went back, or give it back for a payment that came.
+
+    Whether money that goes back takes access away is for the app to say; the caller asks it.
+    """
+    require_change()
+    row = locked_by_id(scope, subscription_id)
+    moment, state = now(scope), State.of(row)
+    step = lifecycle.plan_revocation(state, moment) if went_back else lifecycle.plan_restoration(state)
+    if step is not None:
+        take(scope, row, step, moment, cause)
+
+
 def pass_date(scope: Scope, customer_id: UUID) -> None:
     """Do what a date in a customer's access asks for: end what is over, then work access out anew."""
     require_change()
@@ -274,6 +287,8 @@ def access_of(subscription: Subscription, moment: datetime) -> dict[str, Any]:
     starts, until = subscription.access_from, subscription.access_until
     has = (starts is None or starts <= moment) and (until is None or moment < until)
     status = lifecycle.status_at(State.of(subscription), moment)
+    if subscription.revoked_at is not None and status != CANCELED:
+        return {"hasAccess": False, "reason": "revoked", "until": None}
     reasons = {"past_due": "past_due_in_grace" if has else "grace_period_over"}
     reason = reasons.get(status, status)
     if not has and status in {"active", "trialing"}:
@@ -297,8 +312,7 @@ def live_stripe_subscriptions(scope: Scope, customer_id: UUID) -> list[tuple[str
 
 def grace_of(scope: Scope) -> timedelta:
     """Return how long the app lets a customer keep access after a failed payment."""
-    app = App.objects.within(scope).only("settings").get(pk=scope.app)
-    return timedelta(days=AppSettings.of(app.settings).grace_period_days)
+    return timedelta(days=settings_of(scope).grace_period_days)
 
 
 def _plain(scope: Scope, facts: StripeSubscriptionFacts, row: Subscription | None) -> Facts:
