@@ -18,6 +18,7 @@ from billing.stripe.sandbox import (  # noqa: F401 - importing a module register
     disputes,
     endings,
     events,
+    meters,
     payments,
     portal,
     receivables,

@@ -9,7 +9,7 @@ from billing.stripe.sandbox.customers import check_email
 from billing.stripe.sandbox.discounts import spread
 from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.forms import missing
-from billing.stripe.sandbox.pricing import amount_of
+from billing.stripe.sandbox.pricing import amount_of, is_metered
 from billing.stripe.sandbox.store import Json
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 30 * 60, 24 * 3600
@@ -83,8 +83,11 @@ def shape_items(ctx: Context, mode: str, asked: list[Json]) -> list[Json]:
     for index, each in enumerate(asked):
         where = f"line_items[{index}]"
         price = price_for(ctx, mode, each, where)
-        quantity = each.get("quantity", 0)
-        if quantity < 1:
+        quantity = 0 if is_metered(price) else each.get("quantity", 0)
+        if is_metered(price) and "quantity" in each:
+            message = "You cannot set a quantity for a metered price."
+            raise StripeError(message, param=f"{where}[quantity]")
+        if quantity < 1 and not is_metered(price):
             raise missing(f"{where}[quantity]")
         prices.append(price)
         items.append(shape_item(ctx, price, quantity))
@@ -97,7 +100,7 @@ def shape_items(ctx: Context, mode: str, asked: list[Json]) -> list[Json]:
 
 def shape_item(ctx: Context, price: Json, quantity: int) -> Json:
     """One line of a session."""
-    amount = amount_of(price, quantity)
+    amount = 0 if is_metered(price) else amount_of(price, quantity)
     return {
         "id": new_id("li"),
         "object": "item",
@@ -110,7 +113,7 @@ def shape_item(ctx: Context, price: Json, quantity: int) -> Json:
         "discounts": [],
         "metadata": {},
         "price": price["id"],
-        "quantity": quantity,
+        "quantity": None if is_metered(price) else quantity,
         "taxes": [],
     }
 

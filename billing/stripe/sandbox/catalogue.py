@@ -115,18 +115,22 @@ def check_currency(currency: str) -> str:
     return currency.lower()
 
 
-def shape_recurring(given: Json | None) -> Json | None:
+def shape_recurring(ctx: Context, given: Json | None) -> Json | None:
     """The `recurring` part of a price."""
     if given is None:
         return None
     if given.get("interval_count", 1) > LONGEST_INTERVALS[given["interval"]]:
         message = "The interval of a price may be at most three years."
         raise StripeError(message, param="recurring[interval_count]")
+    usage_type = given.get("usage_type", "licensed")
+    if (usage_type == "metered") != ("meter" in given):
+        message = "A metered price has a meter, and only a metered price has one."
+        raise StripeError(message, param="recurring[meter]")
     return {
         "interval": given["interval"],
         "interval_count": given.get("interval_count", 1),
-        "meter": None,
-        "usage_type": "licensed",
+        "meter": ctx.fetch("billing.meter", given["meter"], "recurring[meter]")["id"] if "meter" in given else None,
+        "usage_type": usage_type,
     }
 
 
@@ -186,7 +190,7 @@ def make_price(ctx: Context, given: Json) -> Json:
         product = make_product(ctx, given["product_data"])
     else:
         raise missing("product")
-    recurring = shape_recurring(given.get("recurring"))
+    recurring = shape_recurring(ctx, given.get("recurring"))
     price: Json = {
         "id": new_id("price"),
         "object": "price",

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from billing.stripe.sandbox.collection import bill, collect, stop_retries
 from billing.stripe.sandbox.context import Context, merge_metadata
-from billing.stripe.sandbox.cycle import period_lines, recurring_of
+from billing.stripe.sandbox.cycle import period_lines, recurring_of, usage_lines
 from billing.stripe.sandbox.errors import StripeError, card_declined
 from billing.stripe.sandbox.forms import missing
 from billing.stripe.sandbox.invoices import close_unpaid, discounts_in_force, make_line
 from billing.stripe.sandbox.payments import SUCCEEDED
-from billing.stripe.sandbox.pricing import amount_of, discounted, share, step
+from billing.stripe.sandbox.pricing import amount_of, discounted, is_metered, share, step
 from billing.stripe.sandbox.standing import INCOMPLETE_SECONDS, end, period_of, save, set_period, shape_item
 from billing.stripe.sandbox.store import Json
 
@@ -59,6 +59,9 @@ def check_items(ctx: Context, items: list[Json]) -> list[Json]:
             message = f"Cannot add multiple subscription items with the same plan: {price['id']}"
             raise StripeError(message, param="items")
         seen.add(price["id"])
+        if is_metered(price) and "quantity" in item:
+            message = "You cannot set a quantity for a metered price."
+            raise StripeError(message, param=f"items[{index}][quantity]")
         first = first or price
     return items
 
@@ -85,15 +88,27 @@ def changed_items(ctx: Context, subscription: Json, asked: list[Json]) -> list[J
             del items[each["id"]]
             continue
         item |= {name: each[name] for name in ("price", "quantity") if name in each}
+        if is_metered(ctx.fetch("price", item["price"])):
+            item.pop("quantity", None)
+        else:
+            item.setdefault("quantity", 1)
         item["metadata"] = merge_metadata(item["metadata"], each.get("metadata"))
     left = list(items.values())
     check_items(ctx, left)
     return left
 
 
+def terms(item: Json) -> tuple[str, int | None]:
+    """What an item is charged by."""
+    return item["price"], item.get("quantity")
+
+
 def net(ctx: Context, subscription: Json, item: Json) -> int:
     """What an item costs for a whole period, less what percentage discounts take off."""
-    amount = amount_of(ctx.fetch("price", item["price"]), item["quantity"])
+    price = ctx.fetch("price", item["price"])
+    if is_metered(price):
+        return 0
+    amount = amount_of(price, item["quantity"])
     for _, coupon in discounts_in_force(ctx, subscription["discounts"]):
         if coupon["percent_off"] is not None:
             amount -= discounted(coupon, amount)
@@ -117,10 +132,10 @@ def plan(ctx: Context, subscription: Json, given: Json) -> Change:
 
     begins, ends = period_of(subscription)
     moment = min(max(given.get("proration_date", ctx.now), begins), ends)
-    kept = [] if restarts else [(item["price"], item["quantity"]) for item in after]
-    was = [(item["price"], item["quantity"]) for item in before]
-    gone = [item for item in before if (item["price"], item["quantity"]) not in kept]
-    come = [item for item in ([] if restarts else after) if (item["price"], item["quantity"]) not in was]
+    kept = [] if restarts else [terms(item) for item in after]
+    was = [terms(item) for item in before]
+    gone = [item for item in before if "quantity" in item and terms(item) not in kept]
+    come = [item for item in ([] if restarts else after) if "quantity" in item and terms(item) not in was]
     lines = [proration(ctx, subscription, item, (moment, begins, ends), sign=-1) for item in gone]
     lines += [proration(ctx, subscription, item, (moment, begins, ends), sign=1) for item in come]
     if given.get("proration_behavior") == "none":
@@ -148,6 +163,7 @@ def change_items(ctx: Context, subscription: Json, given: Json) -> Json:
         subscription = drop_pending(ctx, subscription, "customer.subscription.updated")
     change = plan(ctx, subscription, given)
     behaviour = given.get("proration_behavior", "create_prorations")
+    metered = usage_lines(ctx, subscription) if change.restarts else []
     old_items, old_state = subscription["items"]["data"], (subscription["status"], subscription["billing_cycle_anchor"])
     subscription["items"]["data"] = change.items
     if change.restarts:
@@ -161,7 +177,7 @@ def change_items(ctx: Context, subscription: Json, given: Json) -> Json:
         return save(ctx, subscription)
 
     pending, subscription["_prorations"] = subscription["_prorations"], []
-    lines = [*pending, *change.lines, *(period_lines(ctx, subscription) if change.restarts else [])]
+    lines = [*pending, *metered, *change.lines, *(period_lines(ctx, subscription) if change.restarts else [])]
     customer = ctx.fetch("customer", subscription["customer"])
     invoice = bill(ctx, customer, subscription, lines, reason="subscription_update", period=(ctx.now, ctx.now))
 

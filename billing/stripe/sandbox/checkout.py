@@ -182,7 +182,9 @@ def pay(ctx: Context, session: Json, email: str) -> Json:
     session["customer"] = customer["id"]
     session["customer_details"] = {**NO_DETAILS_OF_SESSION, "email": customer["email"] or email}
     if session["mode"] == "subscription":
-        items = [{"price": item["price"], "quantity": item["quantity"]} for item in session["_items"]]
+        items = [
+            {name: item[name] for name in ("price", "quantity") if item[name] is not None} for item in session["_items"]
+        ]
         given = {**session["_subscription_data"], "payment_behavior": "error_if_incomplete"}
         subscription = start(
             ctx, customer, given, items, discounts=session["_discounts"], method=method, on_session=True

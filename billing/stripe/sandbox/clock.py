@@ -7,7 +7,7 @@ from billing.stripe.sandbox.checkout import KIND as SESSION
 from billing.stripe.sandbox.checkout import expire
 from billing.stripe.sandbox.collection import abandon, collect
 from billing.stripe.sandbox.context import Context, clock_note
-from billing.stripe.sandbox.cycle import end_trial, renew, warn_of_trial_end
+from billing.stripe.sandbox.cycle import bill_last_usage, end_trial, renew, warn_of_trial_end
 from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.settings import Settings
 from billing.stripe.sandbox.standing import end, period_of, save
@@ -48,7 +48,8 @@ def act_on_subscription(ctx: Context, subscription: Json) -> None:
     if status == "incomplete":
         abandon(ctx, subscription)
     elif subscription["cancel_at"] is not None and subscription["cancel_at"] <= ctx.now:
-        end(ctx, subscription)
+        bill_last_usage(ctx, subscription)
+        end(ctx, ctx.fetch("subscription", subscription["id"]))
     elif subscription["pending_update"] and subscription["pending_update"]["expires_at"] <= ctx.now:
         drop_pending(ctx, subscription)
     elif paused and paused["resumes_at"] is not None and paused["resumes_at"] <= ctx.now:

@@ -7,9 +7,10 @@ from billing.stripe.sandbox.discounts import apply
 from billing.stripe.sandbox.errors import StripeError, card_declined
 from billing.stripe.sandbox.events import emit, record
 from billing.stripe.sandbox.invoices import close_unpaid, make_line
+from billing.stripe.sandbox.meters import used
 from billing.stripe.sandbox.payments import SUCCEEDED
 from billing.stripe.sandbox.phases import enter_next
-from billing.stripe.sandbox.pricing import amount_of, following, step
+from billing.stripe.sandbox.pricing import amount_of, following, is_metered, step
 from billing.stripe.sandbox.standing import end, period_of, save, set_period, shape_item, shape_subscription
 from billing.stripe.sandbox.store import Json
 
@@ -25,6 +26,8 @@ def period_lines(ctx: Context, subscription: Json, *, trial: bool = False) -> li
     lines = []
     for item in subscription["items"]["data"]:
         price = ctx.fetch("price", item["price"])
+        if is_metered(price):
+            continue
         product = ctx.find("product", price["product"]) or {"name": price["product"]}
         amount = 0 if trial else amount_of(price, item["quantity"])
         told = f"Trial period for {product['name']}" if trial else f"{item['quantity']} × {product['name']}"
@@ -32,6 +35,32 @@ def period_lines(ctx: Context, subscription: Json, *, trial: bool = False) -> li
             make_line(price, item["quantity"], amount, period_of(subscription), item=item["id"], description=told)
         )
     return lines
+
+
+def usage_lines(ctx: Context, subscription: Json) -> list[Json]:
+    """Lines that charge each metered item for what was used in the period that is over."""
+    lines = []
+    for item in subscription["items"]["data"]:
+        price = ctx.fetch("price", item["price"])
+        if not is_metered(price) or subscription["status"] == "trialing":
+            continue
+        period = (item["current_period_start"], item["current_period_end"])
+        quantity = used(ctx, price["recurring"]["meter"], subscription["customer"], period)
+        product = ctx.find("product", price["product"]) or {"name": price["product"]}
+        amount = amount_of(price, quantity)
+        if quantity:
+            told = f"{quantity} × {price['nickname'] or product['name']}"
+            lines.append(make_line(price, quantity, amount, period, item=item["id"], description=told))
+    return lines
+
+
+def bill_last_usage(ctx: Context, subscription: Json) -> None:
+    """Charge what was used in the last period of a subscription that ends with it."""
+    lines = usage_lines(ctx, subscription)
+    if lines:
+        customer = ctx.fetch("customer", subscription["customer"])
+        invoice = bill(ctx, customer, subscription, lines, reason="subscription_cycle", period=period_of(subscription))
+        attempt(ctx, invoice, method_for(ctx, customer, subscription))
 
 
 def start(
@@ -109,6 +138,8 @@ def first_payment(ctx: Context, invoice: Json, behaviour: str | None, method: Js
 def cycle(ctx: Context, subscription: Json, start_at: int, *, reason: str) -> None:
     """Move into a new period, bill it together with what was left pending, and collect."""
     customer = ctx.fetch("customer", subscription["customer"])
+    # What was used while a trial lasted costs nothing.
+    metered = [] if subscription["trial_end"] == start_at else usage_lines(ctx, subscription)
     if enter_next(ctx.at(start_at), subscription):
         subscription["billing_cycle_anchor"] = start_at
     recurring = recurring_of(ctx, subscription)
@@ -117,7 +148,12 @@ def cycle(ctx: Context, subscription: Json, start_at: int, *, reason: str) -> No
     before = (subscription.get("_billed_at") or subscription["start_date"], start_at)
     subscription["_billed_at"] = start_at
     invoice = bill(
-        ctx, customer, subscription, [*pending, *period_lines(ctx, subscription)], reason=reason, period=before
+        ctx,
+        customer,
+        subscription,
+        [*pending, *metered, *period_lines(ctx, subscription)],
+        reason=reason,
+        period=before,
     )
     save(ctx, subscription)
     paused = subscription["pause_collection"]

@@ -87,7 +87,7 @@ def amounts(rows: list[tuple[str, int]], currency: str) -> str:
 def checkout_page(session: Json, *, merchant: str, message: str | None = None) -> str:
     """What is bought, for how much, and the choice: pay, be declined, or go back."""
     rows = [
-        (f"{item['description']} × {item['quantity']}" if item["quantity"] > 1 else item["description"],
+        (f"{item['description']} × {item['quantity']}" if (item["quantity"] or 1) > 1 else item["description"],
          item["amount_subtotal"])
         for item in session["_items"]
     ]  # fmt: skip

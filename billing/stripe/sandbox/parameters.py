@@ -21,7 +21,12 @@ PRORATION = ("always_invoice", "create_prorations", "none")
 TAX_BEHAVIOR = ("exclusive", "inclusive", "unspecified")
 LOCALE = str
 ADDRESS: Schema = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"), Clearable(str))
-RECURRING: Schema = {"interval": Required(INTERVAL), "interval_count": Between(1, 1095), "usage_type": ("licensed",)}
+RECURRING: Schema = {
+    "interval": Required(INTERVAL),
+    "interval_count": Between(1, 1095),
+    "meter": str,
+    "usage_type": ("licensed", "metered"),
+}
 PRICE_AMOUNT: Schema = {"unit_amount": AMOUNT, "unit_amount_decimal": Exact, "tax_behavior": TAX_BEHAVIOR}
 PRICE_DATA: Schema = {
     **PRICE_AMOUNT,
@@ -314,6 +319,23 @@ PARAMETERS: dict[str, Schema] = {
         "proration_behavior": PRORATION,
     },
     "POST /v1/subscription_schedules/{schedule}/release": {**EXPAND, "preserve_cancel_date": bool},
+    "POST /v1/billing/meters": {
+        **EXPAND,
+        "customer_mapping": {"event_payload_key": Required(str), "type": Required(("by_id",))},
+        "default_aggregation": Required({"formula": Required(("count", "last", "sum"))}),
+        "display_name": Required(str),
+        "event_name": Required(str),
+        "value_settings": {"event_payload_key": Required(str)},
+    },
+    "GET /v1/billing/meters": {**PAGE, "status": ("active", "inactive")},
+    "GET /v1/billing/meters/{id}": EXPAND,
+    "POST /v1/billing/meter_events": {
+        **EXPAND,
+        "event_name": Required(str),
+        "identifier": str,
+        "payload": Required(Metadata),
+        "timestamp": MOMENT,
+    },
     "GET /v1/invoices": {
         **DATED,
         "customer": str,

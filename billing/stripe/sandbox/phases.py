@@ -2,7 +2,7 @@
 
 from billing.stripe.sandbox.context import Context
 from billing.stripe.sandbox.events import record
-from billing.stripe.sandbox.standing import SCHEDULE, period_of, shape_item
+from billing.stripe.sandbox.standing import SCHEDULE, period_of, quantity_of, shape_item
 from billing.stripe.sandbox.store import Json
 
 
@@ -30,7 +30,7 @@ def enter_next(ctx: Context, subscription: Json) -> bool:
     before = ctx.fetch("price", subscription["items"]["data"][0]["price"])["recurring"]
     old = subscription["items"]["data"]
     subscription["items"]["data"] = [
-        {**old[place], "price": item["price"], "quantity": item["quantity"]}
+        {**rest_of(old[place]), "price": item["price"], **quantity_of(ctx, item)}
         if place < len(old)
         else shape_item(ctx, subscription["id"], item, period_of(subscription))
         for place, item in enumerate(coming["items"])
@@ -40,6 +40,11 @@ def enter_next(ctx: Context, subscription: Json) -> bool:
     record(ctx, schedule, "subscription_schedule.updated")
     after = ctx.fetch("price", subscription["items"]["data"][0]["price"])["recurring"]
     return bool((before["interval"], before["interval_count"]) != (after["interval"], after["interval_count"]))
+
+
+def rest_of(item: Json) -> Json:
+    """An item without its price and quantity."""
+    return {name: value for name, value in item.items() if name not in ("price", "quantity")}
 
 
 def let_go(ctx: Context, schedule: Json) -> Json:

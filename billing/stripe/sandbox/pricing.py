@@ -21,6 +21,11 @@ def share(amount: int, part: int, whole: int) -> int:
     return rounded(Decimal(amount) * part / whole) if whole else 0
 
 
+def is_metered(price: Json) -> bool:
+    """Whether a price is charged for what was used, when the period is over."""
+    return bool(price["recurring"]) and price["recurring"]["usage_type"] == "metered"
+
+
 def amount_of(price: Json, quantity: int) -> int:
     """The price of a quantity: flat or per unit, by package, graduated or by volume."""
     if price["billing_scheme"] == "tiered":

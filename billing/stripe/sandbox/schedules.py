@@ -9,7 +9,7 @@ from billing.stripe.sandbox.phases import let_go
 from billing.stripe.sandbox.pricing import step
 from billing.stripe.sandbox.rendering import listing, render
 from billing.stripe.sandbox.routes import route
-from billing.stripe.sandbox.standing import ATTACHED, ENDED, SCHEDULE, period_of, save
+from billing.stripe.sandbox.standing import ATTACHED, ENDED, SCHEDULE, period_of, quantity_of, save
 from billing.stripe.sandbox.store import Json
 
 
@@ -43,7 +43,10 @@ def create_schedule(ctx: Context, given: Json) -> Json:
         "phases": [
             shape_phase(
                 subscription,
-                [{"price": item["price"], "quantity": item["quantity"]} for item in subscription["items"]["data"]],
+                [
+                    {name: item[name] for name in ("price", "quantity") if name in item}
+                    for item in subscription["items"]["data"]
+                ],
                 (begins, ends),
                 discounts=subscription["discounts"],
             )
@@ -115,7 +118,7 @@ def phases_of(ctx: Context, schedule: Json, subscription: Json, asked: list[Json
         at = f"phases[{index}]"
         if not phase.get("items"):
             raise missing(f"{at}[items]")
-        items = check_items(ctx, phase["items"])
+        items = [{"price": item["price"], **quantity_of(ctx, item)} for item in check_items(ctx, phase["items"])]
         starts: int = shaped[-1]["end_date"] if shaped else current["start_date"]
         if not shaped and phase.get("start_date") != starts:
             message = "You must specify the start date of the current phase as it is."
@@ -169,8 +172,7 @@ def shape_phase(
                 "billing_thresholds": None,
                 "discounts": [],
                 "metadata": {},
-                "price": item["price"],
-                "quantity": item.get("quantity", 1),
+                **item,
                 "tax_rates": [],
             }
             for item in items

@@ -2,6 +2,7 @@
 
 from billing.stripe.sandbox.context import Context, new_id
 from billing.stripe.sandbox.events import record
+from billing.stripe.sandbox.pricing import is_metered
 from billing.stripe.sandbox.rendering import whole_list
 from billing.stripe.sandbox.store import Json
 
@@ -25,10 +26,15 @@ def shape_item(ctx: Context, subscription_id: str, given: Json, period: tuple[in
         "discounts": [],
         "metadata": given.get("metadata") or {},
         "price": given["price"],
-        "quantity": given.get("quantity", 1),
+        **quantity_of(ctx, given),
         "subscription": subscription_id,
         "tax_rates": [],
     }
+
+
+def quantity_of(ctx: Context, given: Json) -> Json:
+    """How many of a price: of what is metered there is no number to say beforehand."""
+    return {} if is_metered(ctx.fetch("price", given["price"])) else {"quantity": given.get("quantity", 1)}
 
 
 def shape_subscription(ctx: Context, customer: Json, given: Json, currency: str) -> Json:
