@@ -44,7 +44,8 @@ class Counter(AppOwned):
     """What a customer used of a metric in one period.
 
     `latest_at` is the time of the event that a metric of the last value shows: one from before it,
-    however late it arrives, changes nothing.
+    however late it arrives, changes nothing. `billed` is what was reported to Stripe beyond the plan's
+    allowance, `billing` what is on its way there.
     """
 
     customer = models.ForeignKey(Customer, models.CASCADE, related_name="+")
@@ -53,6 +54,8 @@ class Counter(AppOwned):
     period_end = models.DateTimeField(null=True)
     used = models.BigIntegerField(default=0)
     latest_at = models.DateTimeField(null=True)
+    billed = models.BigIntegerField(default=0, db_default=0)
+    billing = models.BigIntegerField(default=0, db_default=0)
     updated_at = models.DateTimeField()
 
     class Meta(AppOwned.Meta):

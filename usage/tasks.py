@@ -12,6 +12,7 @@ from stackbe.kernel.jobs import periodic
 from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import change
 from usage.models import Crossing
+from usage.overage import report_overage
 from webhooks.outbox import emit
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from stackbe.kernel.scope import Scope
 
+# Importing it declares its job to the worker.
+JOBS = (report_overage,)
 AT_ONCE = 200
 WAITING = "select distinct tenant_id, app_id from usage_crossing limit 500"
 

@@ -64,6 +64,7 @@ class StripeObject(AppOwned):
         COUPON = "coupon"
         PROMOTION_CODE = "promotion_code"
         METER = "meter"
+        OVERAGE = "overage"
         PORTAL = "portal"
 
     kind = models.CharField(max_length=16, choices=Kind)

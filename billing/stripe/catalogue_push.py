@@ -18,6 +18,7 @@ from billing.stripe.connect import connection_of
 from billing.stripe.errors import StripeObjectGone, StripeRefused
 from billing.stripe.gateway import ConnectedAccount, Json
 from billing.stripe.intents import perform, record_intent, settle
+from billing.stripe.overage import push_overages
 from billing.stripe.translate import mark
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.tenancy import owned_by
@@ -56,6 +57,7 @@ def push_plan(scope: Scope, plan_id: UUID, *, say_again: bool = False) -> None:
         product_stripe_id = _push_product(scope, work)
         for price_id, params in work.prices:
             _push_price(scope, work.account, price_id, {**params, "product": product_stripe_id})
+        push_overages(scope, work.account, plan_id, product_stripe_id)
         for stripe_price_id, active in work.activity:
             _set_active(scope, work.account, stripe_price_id, active=active)
     except StripeRefused as refused:

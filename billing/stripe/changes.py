@@ -18,6 +18,7 @@ from billing.stripe.errors import PaymentActionRequired, PaymentFailed, StripeRe
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.lease import LeaseLost
+from billing.stripe.overage import overage_changes
 from billing.stripe.schedules import release_schedule, schedule_terms
 from billing.stripe.shapes import reference
 from billing.stripe.sync import sync_until_done
@@ -123,8 +124,12 @@ def preview_change(
         return shown
     account = ConnectedAccount(row.stripe_account)
     price = _price_at_stripe(scope, decision)
-    item = main_item(account.fetch("subscription", row.stripe_subscription_id))
-    wanted = [{"id": item["id"], "price": price.stripe_price_id, "quantity": decision.quantity}]
+    body = account.fetch("subscription", row.stripe_subscription_id)
+    item = main_item(body)
+    wanted = [
+        {"id": item["id"], "price": price.stripe_price_id, "quantity": decision.quantity},
+        *overage_changes(scope, account.id, body, price),
+    ]
     behaviour = ("always_invoice" if prorate else "none") if decision.when == NOW else "none"
     invoice = account.preview(
         {
@@ -198,7 +203,10 @@ def _change_now(
 ) -> None:
     stripe_id = body["id"]
     params: Json = {
-        "items": [{"id": main_item(body)["id"], "price": price.stripe_price_id, "quantity": quantity}],
+        "items": [
+            {"id": main_item(body)["id"], "price": price.stripe_price_id, "quantity": quantity},
+            *overage_changes(scope, account.id, body, price),
+        ],
         "proration_behavior": "always_invoice" if prorate else "none",
         "payment_behavior": "pending_if_incomplete",
     }

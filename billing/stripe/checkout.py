@@ -40,6 +40,7 @@ from billing.stripe.errors import (
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.lease import LeaseLost
+from billing.stripe.overage import overage_prices
 from billing.stripe.shapes import reference
 from billing.stripe.sync import sync_until_done
 from billing.stripe.translate import mark, moment
@@ -328,6 +329,10 @@ def _session_params(scope: Scope, opening: Opening, price: Price, stripe_custome
     """Return what Stripe is asked for. It depends on recorded rows alone, so that a repeat is the same request."""
     with reading(scope):
         checkout = Checkout.objects.within(scope).select_related("plan", "plan_version").get(pk=opening.checkout_id)
+        # What is used beyond an allowance is charged beside the plan, when the period is over.
+        recurring = price.interval != Price.Interval.ONE_TIME
+        priced = Price.objects.within(scope).select_related("plan_version").get(pk=price.pk) if recurring else None
+        metered = [{"price": each} for each in overage_prices(scope, opening.account.id, priced)] if priced else []
     marks = mark(
         scope,
         stackbe_checkout=checkout.public_id,
@@ -339,7 +344,7 @@ def _session_params(scope: Scope, opening: Opening, price: Price, stripe_custome
     params: Json = {
         "customer": stripe_customer_id,
         "client_reference_id": checkout.public_id,
-        "line_items": [{"price": price.stripe_price_id, "quantity": checkout.quantity}],
+        "line_items": [{"price": price.stripe_price_id, "quantity": checkout.quantity}, *metered],
         "success_url": checkout.success_url,
         "cancel_url": checkout.cancel_url,
         "metadata": marks,

@@ -8,6 +8,7 @@ from uuid import UUID
 from billing.stripe.errors import StripeRefused
 from billing.stripe.gateway import ConnectedAccount, Json
 from billing.stripe.intents import perform, record_intent, settle
+from billing.stripe.overage import overage_changes
 from billing.stripe.shapes import reference
 from billing.stripe.translate import main_item
 from stackbe.kernel.transactions import change
@@ -35,11 +36,14 @@ def schedule_terms(
         begun["trial_end"] = body["trial_end"]
     held = (body.get("items") or {}).get("data") or []
     main = main_item(body)
-    present = [{"price": reference(item["price"]), "quantity": int(item.get("quantity") or 1)} for item in held]
+    present = [_as_phase_item(item) for item in held]
+    changes = overage_changes(scope, account.id, body, price)
+    gone = {each["id"] for each in changes if each.get("deleted")}
     coming = [
         {"price": price.stripe_price_id, "quantity": quantity} if item["id"] == main["id"] else each
         for item, each in zip(held, present, strict=True)
-    ]
+        if item["id"] not in gone
+    ] + [each for each in changes if "id" not in each]
     discounts = [{"discount": reference(each)} for each in body.get("discounts") or []]
     kept: Json = {"discounts": discounts} if discounts else {}
     rhythm = {"interval": str(price.interval), "interval_count": price.interval_count}
@@ -79,6 +83,13 @@ def release_schedule(scope: Scope, account: ConnectedAccount, body: Json, claim_
     with change(scope):
         settle(scope, intent, schedule_id)
     return True
+
+
+def _as_phase_item(item: Json) -> Json:
+    """Return an item as a phase names it. What is metered has no quantity."""
+    metered = ((item["price"].get("recurring") or {}) if isinstance(item["price"], dict) else {}).get("usage_type")
+    named: Json = {"price": reference(item["price"])}
+    return named if metered == "metered" else named | {"quantity": int(item.get("quantity") or 1)}
 
 
 def _make(scope: Scope, account: ConnectedAccount, stripe_id: str, claim_id: UUID | None) -> str:

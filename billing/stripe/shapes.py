@@ -19,6 +19,8 @@ PATHS = {
     "subscription_schedule": "/v1/subscription_schedules",
     "invoice": "/v1/invoices",
     "invoice_payment": "/v1/invoice_payments",
+    "billing.meter": "/v1/billing/meters",
+    "billing.meter_event": "/v1/billing/meter_events",
     "charge": "/v1/charges",
     "dispute": "/v1/disputes",
     "payment_intent": "/v1/payment_intents",
@@ -61,6 +63,8 @@ KEPT: dict[str, frozenset[str]] = {
     "dispute": ALWAYS | {"amount", "charge", "created", "currency", "livemode", "payment_intent", "status"},
     "payment_intent": ALWAYS | {"amount", "created", "currency", "livemode", "status"},
     "event": ALWAYS | {"account", "created", "data", "livemode", "type"},
+    "billing.meter": ALWAYS | {"event_name", "status"},
+    "billing.meter_event": ALWAYS | {"identifier"},
     "billing_portal.session": ALWAYS | {"created", "livemode", "url"},
     "list": frozenset({"object", "data", "has_more"}),
 }  # fmt: skip

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 APP_MARK = "stackbe_app"
+OVERAGE_MARK = "stackbe_overage"
 
 
 def mark(scope: Scope, **more: str) -> dict[str, str]:
@@ -145,8 +146,18 @@ def _subscription_details(invoice: Json) -> Json:
 def main_item(body: Json) -> Json:
     """Return the item that stands for the plan: the first whose price we made, else the first."""
     items: list[Json] = (body.get("items") or {}).get("data") or [{}]
-    ours = [item for item in items if APP_MARK in ((item.get("price") or {}).get("metadata") or {})]
+    ours = [item for item in items if APP_MARK in _price_marks(item) and OVERAGE_MARK not in _price_marks(item)]
     return (ours or items)[0]
+
+
+def overage_items(body: Json) -> list[Json]:
+    """Return the items that charge for use beyond an allowance."""
+    return [item for item in (body.get("items") or {}).get("data") or [] if OVERAGE_MARK in _price_marks(item)]
+
+
+def _price_marks(item: Json) -> Json:
+    price = item.get("price")
+    return (price.get("metadata") or {}) if isinstance(price, dict) else {}
 
 
 def _marked(marks: Json, name: str, prefix: str) -> UUID | None:

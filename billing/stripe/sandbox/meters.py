@@ -99,5 +99,5 @@ def used(ctx: Context, meter_id: str, customer_id: str, period: tuple[int, int])
     if formula == "count":
         return len(events)
     if formula == "last":
-        return max(events[-1]["_value"], 0) if events else 0
-    return max(sum(event["_value"] for event in events), 0)
+        return max(int(events[-1]["_value"]), 0) if events else 0
+    return max(sum(int(event["_value"]) for event in events), 0)
