@@ -170,6 +170,13 @@ def deauthorize(account_id: str) -> None:
         log.info("account was not ours any more", extra={"failure": type(refused).__name__})
 
 
+def platform_endpoints() -> list[Json]:
+    """Return the endpoints of the platform's own account: where they are, what they listen to. Never a secret."""
+    names = ("url", "status", "api_version", "enabled_events")
+    page = _ask("get /v1/webhook_endpoints", lambda: client().raw_request("get", "/v1/webhook_endpoints", limit=PAGE))
+    return [{name: body.get(name) for name in names} for body in page["data"]]
+
+
 def verify_signature(body: bytes, header: str, secrets: list[str]) -> None:
     """Raise `SignatureRefused` unless one of the secrets signed exactly these bytes within 5 minutes of now.
 

@@ -86,7 +86,10 @@ def receive(endpoint_id: str, body: bytes, signature: str, network: str) -> str:
         gateway.verify_signature(body, signature, secrets)
     except gateway.SignatureRefused as refused:
         EVENTS.labels("forged").inc()
-        log.warning("forged stripe event", extra={"why": str(refused), "endpoint": endpoint_id})
+        log.warning(
+            "forged stripe event",
+            extra={"why": str(refused), "endpoint": endpoint_id, "swapped": _is_swapped(body, signature, secrets)},
+        )
         _count_forgery(network)
         raise ForgedEvent from None
     outcome = _take(_read(body), connect=connect)
@@ -108,6 +111,15 @@ def _endpoint(endpoint_id: str) -> tuple[list[str], bool]:
     if endpoint_id == settings.STRIPE_PLATFORM_ENDPOINT_ID:
         return list(settings.STRIPE_PLATFORM_WEBHOOK_SECRETS), False
     raise NotFound
+
+
+def _is_swapped(body: bytes, signature: str, secrets: list[str]) -> bool:
+    """Say whether the other endpoint's secret fits: the two were pasted the wrong way round."""
+    every = {*settings.STRIPE_PLATFORM_WEBHOOK_SECRETS, *settings.STRIPE_CONNECT_WEBHOOK_SECRETS}
+    with suppress(gateway.SignatureRefused):
+        gateway.verify_signature(body, signature, sorted(every - set(secrets)))
+        return True
+    return False
 
 
 def _count_forgery(network: str) -> None:

@@ -1,0 +1,75 @@
+"""manage.py connect_stripe: what is left to do, and what was pasted where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from billing.stripe import setup
+
+
+@pytest.fixture
+def platform(stripe: Any, settings: Any) -> Any:
+    """Settings as they should be, with both endpoints at Stripe."""
+    settings.STRIPE_SECRET_KEY = "sk_test_ofTheTestsAlone"
+    settings.STRIPE_CLIENT_ID = "ca_ofTheTestsAlone"
+    settings.STRIPE_PLATFORM_WEBHOOK_SECRETS = ["whsec_one"]
+    settings.STRIPE_CONNECT_WEBHOOK_SECRETS = ["whsec_two"]
+    settings.STRIPE_PLATFORM_ENDPOINT_ID, settings.STRIPE_CONNECT_ENDPOINT_ID = "one", "two"
+    for name in ("one", "two"):
+        body = {"url": setup.endpoint_url(name), "enabled_events[0]": "*", "api_version": settings.STRIPE_API_VERSION}
+        stripe.call("POST", "/v1/webhook_endpoints", body)
+    yield settings
+    for endpoint in stripe.call("GET", "/v1/webhook_endpoints")["data"]:
+        stripe.call("DELETE", f"/v1/webhook_endpoints/{endpoint['id']}")
+
+
+def test_all_set_leads_to_a_first_payment(platform: Any, capsys: Any):
+    call_command("connect_stripe")
+
+    told = capsys.readouterr().out
+    assert "to do" not in told
+    assert "open a checkout" in told
+    assert not [secret for secret in ("whsec_one", "whsec_two", "ofTheTestsAlone") if secret in told]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("STRIPE_CLIENT_ID", "sk_test_x", "holds a secret key where a client id belongs"),
+        ("STRIPE_SECRET_KEY", "pk_test_x", "holds a publishable key where a secret key belongs"),
+        ("STRIPE_CONNECT_WEBHOOK_SECRETS", ["ca_x"], "holds a client id where an endpoint's secret belongs"),
+        ("STRIPE_CONNECT_WEBHOOK_SECRETS", ["whsec_one"], "same secret stands in both lists"),
+    ],
+)
+def test_what_was_pasted_in_the_wrong_place_is_named(platform: Any, capsys: Any, name: str, value: Any, words: str):
+    setattr(platform, name, value)
+
+    with pytest.raises(CommandError, match="Put right"):
+        call_command("connect_stripe")
+
+    assert words in capsys.readouterr().out
+
+
+def test_what_is_missing_is_to_do(platform: Any, capsys: Any):
+    platform.STRIPE_CLIENT_ID = ""
+    platform.STRIPE_CONNECT_ENDPOINT_ID = "three"
+
+    call_command("connect_stripe")
+
+    told = capsys.readouterr().out
+    assert setup.back_url() in told
+    assert setup.endpoint_url("three") in told
+
+
+def test_an_endpoint_that_hears_too_little_is_wrong(platform: Any, stripe: Any):
+    found = stripe.call("GET", "/v1/webhook_endpoints")["data"]
+    connect = next(each for each in found if each["url"].endswith("/two"))
+    stripe.call("POST", f"/v1/webhook_endpoints/{connect['id']}", {"enabled_events[0]": "invoice.paid"})
+
+    wrong = [step for step in setup.steps() if step.mark == setup.Mark.WRONG]
+
+    assert [step.about for step in wrong] == ["The Connect endpoint"]
+    assert "customer.subscription.updated" in wrong[0].sentence
