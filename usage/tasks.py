@@ -1,18 +1,21 @@
-"""Usage's background work: thresholds that were passed become events."""
+"""Usage's background work: thresholds that were passed become events, and overage goes on the bill."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from django.db import connection
 
 from accounts.events import customer_as_event
+from billing.stripe.scopes import connected_scopes
 from stackbe.kernel.clock import render
+from stackbe.kernel.errors import ApiError
 from stackbe.kernel.jobs import periodic
 from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import change
 from usage.models import Crossing
-from usage.overage import report_overage
+from usage.services.overage import report_account
 from webhooks.outbox import emit
 
 if TYPE_CHECKING:
@@ -20,8 +23,7 @@ if TYPE_CHECKING:
 
     from stackbe.kernel.scope import Scope
 
-# Importing it declares its job to the worker.
-JOBS = (report_overage,)
+log = logging.getLogger("stackbe.usage")
 AT_ONCE = 200
 WAITING = "select distinct tenant_id, app_id from usage_crossing limit 500"
 
@@ -40,6 +42,16 @@ def announce_thresholds(timestamp: int) -> None:
         scope = system_scope(tenant_id, app_id, actor_name="usage thresholds")
         with change(scope):
             announce(scope)
+
+
+@periodic("usage.report_overage", "*/5 * * * *", queue="stripe")
+def report_overage(timestamp: int) -> None:
+    """Report what was used beyond the allowances, account by account; one that fails does not hold up the others."""
+    for scope, account_id in connected_scopes("overage"):
+        try:
+            report_account(scope, account_id)
+        except ApiError as failure:
+            log.warning("overage not reported", extra={"account": account_id, "failure": type(failure).__name__})
 
 
 def announce(scope: Scope) -> int:

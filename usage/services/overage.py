@@ -6,7 +6,6 @@ name, which Stripe counts once. What comes late for a period that was billed goe
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -19,32 +18,18 @@ from billing.stripe.errors import StripeRefused
 from billing.stripe.gateway import ConnectedAccount
 from billing.stripe.overage import overages_of, report_use
 from billing.stripe.running import running_on
-from billing.stripe.scopes import connected_scopes
 from stackbe.kernel.clock import now
-from stackbe.kernel.errors import ApiError
-from stackbe.kernel.jobs import periodic
 from stackbe.kernel.transactions import change, reading
 from usage.models import Counter
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
-log = logging.getLogger("stackbe.usage")
 # Stripe holds an invoice open for about an hour after the period; what is reported until then is on it.
 OPEN_FOR = timedelta(minutes=50)
 # How far back a period may lie whose late events are still billed.
 LATE = timedelta(days=40)
 BILLED = (Subscription.Status.ACTIVE, Subscription.Status.PAST_DUE)
-
-
-@periodic("usage.report_overage", "*/5 * * * *", queue="stripe")
-def report_overage(timestamp: int) -> None:
-    """Report what was used beyond the allowances, account by account; one that fails does not hold up the others."""
-    for scope, account_id in connected_scopes("overage"):
-        try:
-            report_account(scope, account_id)
-        except ApiError as failure:
-            log.warning("overage not reported", extra={"account": account_id, "failure": type(failure).__name__})
 
 
 def report_account(scope: Scope, account_id: str) -> int:
