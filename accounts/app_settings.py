@@ -41,6 +41,7 @@ class AppSettings:
     trial_ending_mail: bool = True
     revoke_on_refund: bool = False
     revoke_on_dispute: bool = False
+    usage_retention_months: int = 25
     allowed_origins: tuple[str, ...] = ()
     session_ttl_minutes: int = 30 * 24 * 60
     session_idle_minutes: int = 14 * 24 * 60

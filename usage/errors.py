@@ -30,3 +30,24 @@ class NoActiveSubscription(Forbidden):
 
     code = "NO_ACTIVE_SUBSCRIPTION"
     message = "This customer has no active subscription, and the app has no default plan."
+
+
+class ReservationNotFound(NotFound):
+    """No such reservation of the app's."""
+
+    code = "RESERVATION_NOT_FOUND"
+    message = "No such reservation."
+
+
+class ReservationClosed(Conflict):
+    """Confirmed with another quantity, or released: it holds nothing any more."""
+
+    code = "RESERVATION_CLOSED"
+    message = "This reservation is closed: it was confirmed with another quantity, or released. Make a new one."
+
+
+class ReservationExpired(Conflict):
+    """Its time ran out, so what it held is free again."""
+
+    code = "RESERVATION_EXPIRED"
+    message = "This reservation's time ran out and nothing is held any more. Track what was used, or make a new one."

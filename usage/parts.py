@@ -7,7 +7,9 @@ from typing import Any
 from accounts.models import Customer
 from billing import metrics as known_metrics
 from billing.state import register_part
+from stackbe.kernel.clock import render
 from stackbe.kernel.scope import Scope
+from usage.services.credits import spendable
 from usage.services.metrics import live_metrics
 from usage.services.summary import standing
 
@@ -23,8 +25,19 @@ def usage_part(scope: Scope, customer: Customer) -> list[dict[str, Any]]:
 
 
 def credits_part(scope: Scope, customer: Customer) -> list[dict[str, Any]]:
-    """Return a customer's add-on credits: none, since no route grants any yet."""
-    return []
+    """Return a customer's add-on credits that can be spent now, in the order in which they will be."""
+    return [
+        {
+            "id": row.public_id,
+            "metric": row.metric.name,
+            "quantity": row.quantity,
+            "remaining": row.remaining,
+            "priority": row.priority,
+            "expiresAt": render(row.expires_at),
+            "createdAt": render(row.created_at),
+        }
+        for row in spendable(scope, customer.id)
+    ]
 
 
 known_metrics.register(resets_of)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from stackbe.kernel.serializers import (
@@ -16,12 +18,27 @@ from stackbe.kernel.serializers import (
     Timestamp,
 )
 from usage.models import Metric
+from usage.services.series import GRANULARITIES
 
 MOST_EVENTS = 1000
 MOST_FEATURES = 100
+MOST_CUSTOMERS = 100
+MOST_THRESHOLDS = 10
 FEATURE_KEY = r"^[A-Za-z0-9_.:-]{1,64}$"
 METRIC_NAME = r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$"
 METRIC_NAME_SENTENCE = "Begin with a letter; letters, digits and _ . : - may follow, and no space."
+
+
+class Thresholds(serializers.ListField):
+    """At which percents of a limit the app is told."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Bound them."""
+        super().__init__(child=Integer(min_value=1, max_value=1000), max_length=MOST_THRESHOLDS, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[int]:
+        """Return them in order, each once."""
+        return sorted(set(super().to_internal_value(data)))
 
 
 class MetricInput(Input):
@@ -31,6 +48,7 @@ class MetricInput(Input):
     aggregation = serializers.ChoiceField(Metric.Aggregation.values, default="sum")
     unit = Text(max_length=40, required=False, default="", allow_blank=True)
     resets = serializers.ChoiceField(Metric.Resets.values, default="billing_period")
+    thresholds = Thresholds(required=False)
 
 
 class MetricChange(Input):
@@ -39,6 +57,7 @@ class MetricChange(Input):
     aggregation = serializers.ChoiceField(Metric.Aggregation.values, required=False)
     unit = Text(max_length=40, required=False, allow_blank=True)
     resets = serializers.ChoiceField(Metric.Resets.values, required=False)
+    thresholds = Thresholds(required=False)
 
 
 class MetricOutput(Output):
@@ -49,6 +68,7 @@ class MetricOutput(Output):
     aggregation = serializers.CharField()
     unit = serializers.CharField()
     resets = serializers.CharField()
+    thresholds = serializers.ListField(child=serializers.IntegerField())
     created_at = Timestamp()
 
 
@@ -76,15 +96,33 @@ class Period(Output):
     end = serializers.CharField(allow_null=True)
 
 
+class WindowStanding(Output):
+    """A limit inside the period, and how much of it was used."""
+
+    per = serializers.ChoiceField(["hour", "day"])
+    limit = serializers.IntegerField()
+    current_usage = serializers.IntegerField()
+    remaining = serializers.IntegerField()
+    resets_at = serializers.CharField(allow_null=True)
+
+
 class Standing(Output):
-    """Figures on one metric. A null limit means none."""
+    """Figures on one metric. A null limit means none; `held` is what reservations hold beside what was used."""
 
     metric = serializers.CharField()
     current_usage = serializers.IntegerField()
     limit = serializers.IntegerField(allow_null=True)
     remaining = serializers.IntegerField(allow_null=True)
+    held = serializers.IntegerField()
     billing_period = Period()
     resets_at = serializers.CharField(allow_null=True)
+    windows = WindowStanding(many=True, required=False)
+
+
+class Refused(Standing):
+    """Figures of the limit that refused: plan, spend_cap, or a window's own."""
+
+    limited_by = serializers.ChoiceField(["plan", "spend_cap", "day", "hour"])
 
 
 class TrackOutput(Standing):
@@ -103,17 +141,58 @@ class BatchResult(Output):
     current_usage = serializers.IntegerField(required=False)
     limit = serializers.IntegerField(required=False, allow_null=True)
     remaining = serializers.IntegerField(required=False, allow_null=True)
+    held = serializers.IntegerField(required=False)
     billing_period = Period(required=False)
     resets_at = serializers.CharField(required=False, allow_null=True)
+    windows = WindowStanding(many=True, required=False)
     code = serializers.CharField(required=False)
     message = serializers.CharField(required=False)
-    usage = Standing(required=False)
+    usage = Refused(required=False)
 
 
 class BatchOutput(Output):
     """Results in the order of the events."""
 
     results = BatchResult(many=True)
+
+
+class SyncInput(Input):
+    """What a customer used, by the app's own books."""
+
+    customer_id = PublicId("cust")
+    metric = Text(max_length=64)
+    value = Integer(min_value=0)
+    idempotency_key = Text(max_length=255, required=False)
+
+
+class SeriesQuery(Query):
+    """Whose usage of what, from when until when, and how finely."""
+
+    customer_id = PublicId("cust")
+    metric = Text(max_length=64)
+    granularity = serializers.ChoiceField(GRANULARITIES, default="day")
+    to = Timestamp(required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`, which Python keeps for itself."""
+        return {**super().get_fields(), "from": Timestamp(required=False)}
+
+
+class PointOutput(Output):
+    """What was counted from `start` until `end`."""
+
+    start = serializers.CharField()
+    end = serializers.CharField()
+    value = serializers.IntegerField()
+
+
+class SeriesOutput(Output):
+    """A point for each hour, day or month, in order, none left out."""
+
+    metric = serializers.CharField()
+    unit = serializers.CharField(allow_blank=True)
+    granularity = serializers.ChoiceField(GRANULARITIES)
+    data = PointOutput(many=True)  # type: ignore[assignment]  # DRF takes it off the class
 
 
 class CustomerQuery(Query):
@@ -130,16 +209,24 @@ class UsageCheckQuery(CustomerQuery):
 
 
 class UsageCheckOutput(Output):
-    """Whether so much more may be used. Null limits mean none."""
+    """Whether so much more may be used. Null limits mean none.
+
+    `addonCredits` are those that this period spent and those that are left; `effectiveLimit` is the plan's limit (or
+    an override's), what rolled over and those credits.
+    """
 
     allowed = serializers.BooleanField()
     current_usage = serializers.IntegerField()
     limit = serializers.IntegerField(allow_null=True)
     plan_limit = serializers.IntegerField(allow_null=True)
     addon_credits = serializers.IntegerField()
+    rolled_over = serializers.IntegerField()
     effective_limit = serializers.IntegerField(allow_null=True)
+    held = serializers.IntegerField()
     remaining = serializers.IntegerField(allow_null=True)
+    limited_by = serializers.ChoiceField(["plan", "spend_cap", "day", "hour"], allow_null=True)
     resets_at = serializers.CharField(allow_null=True)
+    windows = WindowStanding(many=True, required=False)
 
 
 class UsageOutput(Output):
@@ -160,15 +247,47 @@ class CheckInput(Input):
     )
 
 
+class CheckManyInput(Input):
+    """Which features, for whom."""
+
+    customers = serializers.ListField(child=PublicId("cust"), allow_empty=False, max_length=MOST_CUSTOMERS)
+    features = serializers.ListField(
+        child=Pattern(FEATURE_KEY, max_length=64),
+        allow_empty=False,
+        max_length=MOST_FEATURES,
+    )
+
+
+class StepOutput(Output):
+    """One thing that led to an answer: what, by whom, until when."""
+
+    step = serializers.CharField()
+    detail = serializers.CharField()
+    by = serializers.CharField(required=False)
+    until = serializers.CharField(required=False)
+
+
+class ChangeOutput(Output):
+    """A change that would allow what is not: `plan`, `payment`, `resume`, `override` or `credits`."""
+
+    change = serializers.CharField()
+    detail = serializers.CharField()
+    plan_id = serializers.CharField(required=False)
+    feature = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+
+
 class CheckResult(Output):
     """The answer for one feature."""
 
     has_access = serializers.BooleanField()
     value = serializers.JSONField(allow_null=True)
     source = serializers.CharField(allow_null=True)  # type: ignore[assignment]  # DRF takes it off the class
+    explanation = StepOutput(many=True, required=False)
+    would_allow = ChangeOutput(required=False, allow_null=True)
 
 
-class CheckOutput(CheckResult):
+class FeatureCheckOutput(CheckResult):
     """The answer for one feature, and the code of a refusal."""
 
     reason = serializers.CharField(allow_null=True)
@@ -178,6 +297,13 @@ class ChecksOutput(Output):
     """The answers by feature."""
 
     results = serializers.DictField(child=CheckResult())
+
+
+class CheckManyOutput(Output):
+    """The answers by customer and feature, and the ids that name no customer of the app."""
+
+    results = serializers.DictField(child=serializers.DictField(child=CheckResult()))
+    not_found = serializers.ListField(child=serializers.CharField())
 
 
 class StateOutput(Output):

@@ -10,10 +10,39 @@ from django.db import connection
 from stackbe.kernel import subjects
 from stackbe.kernel.clock import render
 from stackbe.kernel.scope import Scope
-from usage.models import Counter, Crossing
+from usage.models import Counter, Credit, Crossing, Reservation
 
 
-def export_usage(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
+def export_usage(scope: Scope, subject_id: UUID) -> dict[str, Any]:
+    """Return a person's counts period by period, their credits and what was held for them."""
+    granted = Credit.objects.within(scope).filter(customer_id=subject_id).select_related("metric")
+    held = Reservation.objects.within(scope).filter(customer_id=subject_id).select_related("metric")
+    return {
+        "counts": export_counts(scope, subject_id),
+        "credits": [
+            {
+                "metric": row.metric.name,
+                "quantity": row.quantity,
+                "remaining": row.remaining,
+                "reason": row.reason,
+                "expiresAt": render(row.expires_at),
+                "createdAt": render(row.created_at),
+            }
+            for row in granted.order_by("id")
+        ],
+        "reservations": [
+            {
+                "metric": row.metric.name,
+                "quantity": row.quantity,
+                "confirmedQuantity": row.confirmed_quantity,
+                "createdAt": render(row.created_at),
+            }
+            for row in held.order_by("id")
+        ],
+    }
+
+
+def export_counts(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
     """Return a person's counts, period by period."""
     rows = Counter.objects.within(scope).filter(customer_id=subject_id).select_related("metric")
     return [
@@ -28,17 +57,25 @@ def export_usage(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
 
 
 def erase_usage(scope: Scope, subject_id: UUID) -> int:
-    """Delete a person's counts and the keys that guarded them."""
-    gone = Counter.objects.within(scope).filter(customer_id=subject_id).delete()[0]
+    """Delete a person's counts, credits and reservations, and the keys that guarded them."""
+    gone = Reservation.objects.within(scope).filter(customer_id=subject_id).delete()[0]
+    gone += Credit.objects.within(scope).filter(customer_id=subject_id).delete()[0]
+    gone += Counter.objects.within(scope).filter(customer_id=subject_id).delete()[0]
     gone += Crossing.objects.within(scope).filter(customer_id=subject_id).delete()[0]
     with connection.cursor() as cursor:
         for statement in (
             "delete from usage_record where customer_id = %s",
             "delete from usage_uniquevalue where customer_id = %s",
+            "delete from usage_bucket where customer_id = %s",
         ):
             cursor.execute(statement, [subject_id])
             gone += cursor.rowcount
     return gone
 
 
-subjects.register("usage", models=("usage.Counter", "usage.Crossing"), export=export_usage, erase=erase_usage)
+subjects.register(
+    "usage",
+    models=("usage.Counter", "usage.Credit", "usage.CreditUse", "usage.Crossing", "usage.Reservation"),
+    export=export_usage,
+    erase=erase_usage,
+)

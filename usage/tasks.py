@@ -1,36 +1,38 @@
-"""Usage's background work: thresholds that were passed become events, and overage goes on the bill."""
+"""Usage's background work: thresholds become events, overage goes on the bill, what has ended is closed and let go."""
 
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection
 
-from accounts.events import customer_as_event
+from accounts.models import App
 from billing.stripe.scopes import connected_scopes
-from stackbe.kernel.clock import render
+from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import ApiError
-from stackbe.kernel.jobs import periodic
+from stackbe.kernel.jobs import every_tenant, periodic
 from stackbe.kernel.scope import system_scope
-from stackbe.kernel.transactions import change
-from usage.models import Crossing
+from stackbe.kernel.transactions import change, reading
 from usage.services.overage import report_account
-from webhooks.outbox import emit
+from usage.services.reservations import expire
+from usage.services.storage import keep_within_bounds
+from usage.services.thresholds import announce
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from stackbe.kernel.scope import Scope
 
 log = logging.getLogger("stackbe.usage")
 AT_ONCE = 200
+ENDED = "select tenant_id, app_id, reservation_id, environment, clock_offset_ms from lookup.ended_holds(%s, %s)"
 WAITING = "select distinct tenant_id, app_id from usage_crossing limit 500"
 
 
 @periodic("usage.announce_thresholds", "* * * * * */3")
 def announce_thresholds(timestamp: int) -> None:
-    """Tell each app which of its customers passed 80 % or 100 % of a limit.
+    """Tell each app which of its customers passed a threshold of a limit.
 
     The crossing was written with the count itself, so none is lost; the event and the crossing's
     deletion are one change, so none is told twice.
@@ -54,20 +56,27 @@ def report_overage(timestamp: int) -> None:
             log.warning("overage not reported", extra={"account": account_id, "failure": type(failure).__name__})
 
 
-def announce(scope: Scope) -> int:
-    """Turn an app's crossings into events; return how many. Runs inside a change."""
-    rows = Crossing.objects.within(scope).select_for_update(skip_locked=True, of=("self",))
-    found = list(rows.select_related("customer", "metric").order_by("crossed_at", "percent")[:AT_ONCE])
-    for row in found:
-        data = {
-            "customer": customer_as_event(row.customer),
-            "metric": row.metric.name,
-            "percent": row.percent,
-            "currentUsage": row.used,
-            "limit": row.allowed,
-            "periodStart": render(row.period_start),
-            "reachedAt": render(row.crossed_at),
-        }
-        emit(scope, "usage.threshold_reached", data, subject=row.customer_id)
-        row.delete()
-    return len(found)
+@periodic("usage.expire_reservations", "* * * * * */20")
+def expire_reservations(timestamp: int) -> None:
+    """Close the holds whose time has run out; limits forgot them at that very moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(ENDED, [wall_clock(), AT_ONCE])
+        ended = cursor.fetchall()
+    for tenant_id, app_id, reservation_id, environment, offset_ms in ended:
+        offset = timedelta(milliseconds=offset_ms)
+        scope = system_scope(tenant_id, app_id, actor_name="reservations", environment=environment, clock_offset=offset)
+        with change(scope):
+            expire(scope, reservation_id)
+
+
+@periodic("usage.keep_within_bounds", "41 2 * * *")
+def keep_usage_within_bounds(timestamp: int) -> None:
+    """Roll up and let go of old usage, app after app, each in a change of its own."""
+    for tenant_id in every_tenant():
+        whole = system_scope(tenant_id, actor_name="usage storage")
+        with reading(whole):
+            apps = list(App.objects.within(whole))
+        for app in apps:
+            scope = whole.for_app(app.pk, app.environment, app.clock_offset)
+            with change(scope):
+                keep_within_bounds(scope, app)

@@ -29,7 +29,7 @@ from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.tenancy import ScopedQuerySet
 from stackbe.kernel.transactions import change, current, reading
 from stackbe.mail.outgoing import bounce_of, latest_to
-from usage.services.summary import standing
+from usage.dashboard.customer import usage_of
 from webhooks.models import Event
 
 
@@ -110,7 +110,7 @@ class OneCustomer(AppPage):
             "access": granted,
             "is_default": isinstance(granted, DefaultAccess),
             "overrides": access.overrides if access else {},
-            "usage": standing(scope, customer.pk),
+            **usage_of(scope, customer),
             "subscriptions": list(subscriptions_of(self).filter(customer=customer).order_by("-pk")[:10]),
             "invoices": list(InvoiceReference.objects.within(scope).filter(customer=customer).order_by("-pk")[:10]),
             "mails": list(latest_to(scope, bytes(customer.email_index))[:5]),

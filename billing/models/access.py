@@ -14,8 +14,8 @@ class Access(AppOwned):
 
     It counts from `access_from` (if set) until `access_until` (if set), by the app's clock; outside
     of them the app's DefaultAccess answers. `overrides` holds per feature `{value, until}`, and
-    wins over both. `limits` holds per metric `{included, mode, resets, windows}`. `version` only
-    ever grows and orders copies that an app keeps.
+    wins over both. `limits` holds per metric `{included, mode, resets, windows, rollover,
+    overageCap}`. `version` only ever grows and orders copies that an app keeps.
     """
 
     customer = models.OneToOneField("accounts.Customer", models.PROTECT, related_name="+", db_constraint=False)

@@ -128,7 +128,7 @@ class Plan(AppOwned):
 class PlanVersion(AppOwned):
     """What subscribers of one version get: entitlements, usage allowances, seats, trial.
 
-    `usage` holds `{metric, included, mode, overage?, windows?}` in the API's own spelling;
+    `usage` holds `{metric, included, mode, overage?, windows?, rollover?, spendCapCents?}` in the API's own spelling;
     `add_ons` the ids of plans that may be bought beside this one.
     """
 

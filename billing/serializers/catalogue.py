@@ -183,6 +183,12 @@ class WindowInput(Input):
     limit = Integer(min_value=0)
 
 
+class RolloverInput(Input):
+    """Units left of a period that the next one begins with, at most so many; null is all of them."""
+
+    max = Integer(min_value=1, allow_null=True, required=False)
+
+
 class UsageInput(Input):
     """What a plan includes of a metric; null is "without limit"."""
 
@@ -193,6 +199,8 @@ class UsageInput(Input):
     windows: serializers.ListSerializer[Any] = serializers.ListSerializer(
         child=WindowInput(), required=False, max_length=MOST_WINDOWS
     )
+    rollover = RolloverInput(required=False, allow_null=True)
+    spend_cap_cents = Integer(min_value=0, max_value=LARGEST_AMOUNT, required=False, allow_null=True)
 
 
 class PlanPatch(Input):
@@ -260,6 +268,12 @@ class WindowOutput(Output):
     limit = Integer()
 
 
+class RolloverOutput(Output):
+    """Units left of a period that the next one begins with."""
+
+    max = Integer(allow_null=True)
+
+
 class UsageAllowanceOutput(Output):
     """What a plan includes of a metric."""
 
@@ -268,6 +282,8 @@ class UsageAllowanceOutput(Output):
     mode = serializers.ChoiceField(choices=MODES)
     overage = OverageOutput(required=False)
     windows = WindowOutput(many=True, required=False)
+    rollover = RolloverOutput(required=False)
+    spend_cap_cents = Integer(required=False)
 
 
 class PlanOutput(Output):

@@ -89,6 +89,23 @@ def refresh_access(scope: Scope, customer_id: UUID) -> Access | None:
     return row
 
 
+def refresh_state(scope: Scope, customer_id: UUID) -> None:
+    """Tell the app of a customer whose state changed in a part that is not access, such as credits.
+
+    The state's version grows with it, also for a customer who had none of their own yet.
+    """
+    require_change()
+    row = Access.objects.within(scope).locked().filter(customer_id=customer_id).first()
+    if row is None:
+        fresh = Access(**owned_by(scope), customer_id=customer_id, version=0, **_EMPTY)
+        Access.unscoped.bulk_create([fresh], ignore_conflicts=True)
+        row = Access.objects.within(scope).locked().get(customer_id=customer_id)
+    row.version = _next_version(row.version)
+    row.updated_at = now(scope)
+    row.save(update_fields=["version", "updated_at"])
+    _announce(scope, customer_id)
+
+
 def refresh_default(scope: Scope) -> DefaultAccess | None:
     """Work out anew what customers without a subscription have; None where the app grants nothing.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from billing.metrics import resets_by_metric
 from billing.models import Feature
+from billing.services.overage import units_within
 
 if TYPE_CHECKING:
     from billing.models import PlanVersion
@@ -17,7 +18,7 @@ DEFAULT_RESET = "billing_period"
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Values by feature, and limits `{included, mode, resets, windows}` by metric."""
+    """Values by feature, and limits `{included, mode, resets, windows, rollover, overageCap}` by metric."""
 
     entitlements: dict[str, Any]
     limits: dict[str, Any]
@@ -66,4 +67,8 @@ class Catalogue:
         }
         if row.get("windows"):
             limit["windows"] = row["windows"]
+        if row.get("rollover"):
+            limit["rollover"] = row["rollover"]
+        if row.get("spendCapCents") is not None:
+            limit["overageCap"] = units_within(row["overage"], row["spendCapCents"])
         return limit

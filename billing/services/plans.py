@@ -288,6 +288,14 @@ def _allowance(row: Mapping[str, Any], where: str) -> dict[str, Any]:
         if len({window["per"] for window in row["windows"]}) != len(row["windows"]):
             raise ValidationFailed(fields={f"{where}.windows": ["One window per day and one per hour."]})
         kept["windows"] = [{"per": window["per"], "limit": window["limit"]} for window in row["windows"]]
+    if row.get("spend_cap_cents") is not None:
+        if "overage" not in kept:
+            raise ValidationFailed(fields={f"{where}.spendCapCents": ["Only what has an overage price can be capped."]})
+        kept["spendCapCents"] = row["spend_cap_cents"]
+    if row.get("rollover") is not None:
+        if row["included"] is None:
+            raise ValidationFailed(fields={f"{where}.rollover": ["What has no limit has nothing left to roll over."]})
+        kept["rollover"] = {"max": row["rollover"].get("max")}
     return kept
 
 

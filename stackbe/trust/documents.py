@@ -23,6 +23,7 @@ ORDER = (
     "sign-in",
     "billing",
     "stripe",
+    "usage",
     "organizations",
     "webhooks",
     "errors",

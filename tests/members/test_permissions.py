@@ -35,7 +35,7 @@ PAGES = [
     if isinstance(pattern, URLPattern) and str(pattern.pattern).startswith(("dashboard/", "account/", "connect/"))
 ]
 # A question with a body: it reads many answers at once and changes nothing.
-READS_BY_POST = {("POST", "entitlements/check")}
+READS_BY_POST = {("POST", "entitlements/check"), ("POST", "entitlements/check/batch")}
 
 
 def path_of(pattern, app):

@@ -144,6 +144,7 @@ def specimens(acme: Company, api: Api) -> dict[str, list[str]]:
     # Nobody listens there, so that trying it out ends at once and reaches nobody.
     client = {"clientId": "acme", "clientSecret": "acme-at-the-provider", "issuer": "https://127.0.0.1:9443"}
     assert api.put(f"/apps/{acme.app}/auth/providers/acme-sso", client).status_code == 201
+    held = made("/usage/reservations", {"customerId": customer["id"], "metric": "api_calls", "quantity": 1})
     metric = api.get("/metrics").json()["data"][0]["id"]
     return {
         "appId": [acme.app],
@@ -156,6 +157,7 @@ def specimens(acme: Company, api: Api) -> dict[str, list[str]]:
         "eventId": [api.get("/events").json()["data"][0]["id"]],
         "keyId": [encode("key", new_id())],  # a real one would be revoked under the test
         "metricId": [metric],
+        "reservationId": [held["id"]],
         "sessionId": [api.get(f"/customers/{customer['id']}/sessions").json()["data"][0]["id"]],
         "featureKey": ["sso"],
         "provider": ["acme-sso"],

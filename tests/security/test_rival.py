@@ -31,6 +31,7 @@ PREFIX_OF = {
     "passkey_id": "pk",
     "plan_id": "plan",
     "product_id": "prod",
+    "reservation_id": "rsv",
     "session_id": "sess",
     "subscription_id": "sub",
 }
@@ -39,6 +40,8 @@ BY_NAME = {"feature", "feature_key", "provider"}
 PLACEHOLDER = re.compile(r"<str:(\w+)>")
 BODIES = {
     "subscription": {"quantity": 2},
+    "customer-credits": {"metric": "api_calls", "quantity": 1, "reason": "I would like it"},
+    "usage-reservation-confirm": {"quantity": 1},
     "subscription-cancel": {},
     "customer": {"name": "Mallory"},
     "product": {"name": "Mallory"},
@@ -86,6 +89,9 @@ def specimens(acme, acme_api):
     ).json()
     customer = acme_api.post("/customers", {"email": "grace@example.com", "name": "Grace"}).json()
     subscription = acme_api.post("/subscriptions", {"customerId": customer["id"], "planId": plan["id"]}).json()
+    held = acme_api.post(
+        "/usage/reservations", {"customerId": customer["id"], "metric": "api_calls", "quantity": 1}
+    ).json()
     session = acme_api.post(f"/customers/{customer['id']}/sessions").json()
     endpoint = acme_api.post("/webhook-endpoints", {"url": "http://127.0.0.1:8099/hooks", "events": ["*"]}).json()
     delivery = acme_api.post(f"/webhook-endpoints/{endpoint['id']}/test").json()
@@ -119,6 +125,7 @@ def specimens(acme, acme_api):
         "organization_id": organization["id"],
         "plan_id": plan["id"],
         "product_id": product["id"],
+        "reservation_id": held["id"],
         "session_id": sid,
         "subscription_id": subscription["id"],
     }
@@ -181,6 +188,8 @@ def paths(ids: dict[str, str]) -> dict[str, str]:
         "plan": f"/plans/{ids['plan_id']}",
         "metric": f"/metrics/{ids['metric_id']}",
         "subscription": f"/subscriptions/{ids['subscription_id']}",
+        "usage": f"/usage?customerId={ids['customer_id']}",
+        "credits": f"/customers/{ids['customer_id']}/credits",
         "endpoint": f"/webhook-endpoints/{ids['endpoint_id']}",
         "deliveries": f"/webhook-endpoints/{ids['endpoint_id']}/deliveries",
         "sessions": f"/customers/{ids['customer_id']}/sessions",
@@ -216,6 +225,10 @@ def test_a_rivals_lists_hold_nothing_of_acmes(specimens, globex_api, path):
 
 BODY_ROUTES = [
     ("/usage/track", lambda ids: {"customerId": ids["customer_id"], "metric": "api_calls"}),
+    (
+        "/usage/reservations",
+        lambda ids: {"customerId": ids["customer_id"], "metric": "api_calls", "quantity": 1},
+    ),
     ("/entitlements/check", lambda ids: {"customerId": ids["customer_id"], "features": ["sso"]}),
     ("/subscriptions/preview", lambda ids: {"subscriptionId": ids["subscription_id"], "quantity": 2}),
     ("/subscriptions", lambda ids: {"customerId": ids["customer_id"], "planId": ids["plan_id"]}),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from accounts.models import App
 from billing.models import Access, DefaultAccess, Plan, Product
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.ids import decode
@@ -91,3 +92,15 @@ def add_metric(company: Company, **fields: str) -> None:
 def yesterdays_end() -> datetime:
     """Return yesterday's last second: less than 24 hours ago, whatever the time of day."""
     return wall_clock().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=1)
+
+
+def move_clock(company: Company, **ahead: float) -> None:
+    """Let it be later for the app than it is: `move_clock(acme, days=32)`."""
+    with change(company.scope):
+        milliseconds = round(timedelta(**ahead).total_seconds() * 1000)
+        App.objects.within(company.scope).update(clock_offset_ms=milliseconds)
+
+
+def allow(subscriber: Subscriber, metric: str = "api_calls", **terms: Any) -> None:
+    """Let a plan include so much of a metric: `allow(ada, included=10, mode="hard")`."""
+    subscriber.change_access(limits={metric: {"included": None, "mode": "hard"} | terms})

@@ -17,7 +17,7 @@ from stackbe.kernel.scope import Scope
 from stackbe.kernel.tenancy import ScopedQuerySet, owned_by
 from stackbe.kernel.transactions import require_change
 from usage.errors import MetricInUse, MetricNotFound
-from usage.models import Counter, Metric
+from usage.models import Counter, Credit, Metric, usual_thresholds
 
 
 def live_metrics(scope: Scope) -> ScopedQuerySet[Metric]:
@@ -33,8 +33,13 @@ def metric_named(scope: Scope, name: str) -> Metric:
     return metric
 
 
-def create_metric(scope: Scope, *, name: str, aggregation: str, unit: str, resets: str) -> Metric:
-    """Define a metric. A name is used once per app, archived ones included: old counts carry it."""
+def create_metric(
+    scope: Scope, *, name: str, aggregation: str, unit: str, resets: str, thresholds: list[int] | None = None
+) -> Metric:
+    """Define a metric. A name is used once per app, archived ones included: old counts carry it.
+
+    `thresholds` are the percents of a limit at which the app is told: 80 and 100 unless it chooses others.
+    """
     require_change()
     metric = Metric(
         **owned_by(scope),
@@ -42,6 +47,7 @@ def create_metric(scope: Scope, *, name: str, aggregation: str, unit: str, reset
         aggregation=aggregation,
         unit=unit,
         resets=resets,
+        thresholds=usual_thresholds() if thresholds is None else thresholds,
         created_at=now(scope),
     )
     try:
@@ -54,14 +60,14 @@ def create_metric(scope: Scope, *, name: str, aggregation: str, unit: str, reset
 
 
 def update_metric(scope: Scope, metric_id: str, changes: dict[str, Any]) -> Metric:
-    """Change a metric's unit, or how it counts while nothing was counted on it yet."""
+    """Change a metric's unit and thresholds, or how it counts while nothing was counted on it yet."""
     require_change()
     metric = live_metrics(scope).locked().fetch(metric_id, MetricNotFound)
     counting = {"aggregation", "resets"} & {
         field for field, value in changes.items() if getattr(metric, field) != value
     }
-    if counting and Counter.objects.within(scope).filter(metric=metric).exists():
-        raise Conflict("Usage was counted on this metric; how it counts cannot change. Make a new one.")
+    if counting and any(model.objects.within(scope).filter(metric=metric).exists() for model in (Counter, Credit)):
+        raise Conflict("Usage or credits stand on this metric; how it counts cannot change. Make a new one.")
     for field, value in changes.items():
         setattr(metric, field, value)
     metric.save(update_fields=list(changes))

@@ -57,7 +57,9 @@ def _counters(scope: Scope, row: Subscription) -> list[tuple[UUID, str, int]]:
     found = []
     for allowance in overages_of(row.plan_version):
         counters = Counter.objects.within(scope).filter(
-            customer_id__in=served, metric__name=allowance["metric"], used__gt=allowance["included"] + F("billed")
+            customer_id__in=served,
+            metric__name=allowance["metric"],
+            used__gt=allowance["included"] + F("carried") - F("passed_on") + F("credited") + F("billed"),
         )
         counters = counters.filter(period_end__gt=max(row.created_at, now(scope) - LATE))
         found += [(pk, allowance["metric"], allowance["included"]) for pk in counters.values_list("pk", flat=True)]
@@ -71,7 +73,8 @@ def _report(
     with change(scope):
         counter = Counter.objects.within(scope).select_for_update().get(pk=counter_id)
         if not counter.billing:
-            counter.billing = max(0, counter.used - included - counter.billed)
+            paid = max(0, included + counter.carried - counter.passed_on) + counter.credited
+            counter.billing = max(0, counter.used - paid - counter.billed)
             counter.save(update_fields=["billing"])
         value, before = counter.billing, counter.billed
         moment = now(scope)

@@ -11,19 +11,36 @@ from django.db import connection
 from accounts.errors import CustomerNotFound
 from stackbe.kernel.clock import now
 from stackbe.kernel.scope import Scope
+from usage.services.figures import Figures, period_as_json, windows_of
 from usage.services.metrics import metric_named
-from usage.services.track import Figures, period_as_json
 
+# As the atomic step sees it, without a lock and without a write.
 STANDING = """
-select case when a.planned then 'standing' else 'no_plan' end, m.name, coalesce(c.used, 0),
-  (a.limits -> m.name ->> 'included')::bigint, w.starts, w.ends,
-  coalesce(a.limits -> m.name ->> 'mode', 'soft'), m.aggregation,
-  (a.plan_limits -> m.name ->> 'included')::bigint
+select case when a.planned then 'standing' else 'no_plan' end, m.name, coalesce(c.used, 0), t.base + t.credits,
+  w.starts, w.ends, coalesce(t.terms ->> 'mode', 'soft'), t.held, usage_windows(t.terms, c, %(moment)s, w.ends),
+  m.aggregation, (a.plan_limits -> m.name ->> 'included')::bigint, t.credits, t.carried,
+  (t.terms ->> 'overageCap')::bigint
 from usage_metric m
 cross join usage_allowance(%(app)s, %(customer)s, %(moment)s) a
 cross join lateral usage_window(m.resets, a.period_start, a.period_end, %(moment)s) w
 left join usage_counter c
   on c.customer_id = %(customer)s and c.metric_id = m.id and c.period_start = w.starts
+cross join lateral (
+  select a.limits -> m.name as terms,
+    coalesce(c.carried - c.passed_on,
+      usage_carried(%(customer)s, m.id, m.resets, a.limits -> m.name, w.starts)) as carried,
+    coalesce(c.credited, 0) + case when m.aggregation in ('sum', 'unique') then (
+      select coalesce(sum(g.remaining), 0) from usage_credit g
+      where g.customer_id = %(customer)s and g.metric_id = m.id and g.remaining > 0
+        and coalesce(g.expires_at > %(moment)s, true))::bigint else 0 end as credits,
+    case when c.held > 0 then (
+      select coalesce(sum(r.quantity), 0) from usage_reservation r
+      where r.counter_id = c.id and r.status = 'held' and r.expires_at > %(moment)s)::bigint else 0 end as held
+) s
+cross join lateral (
+  select s.*, case when s.terms ->> 'included' is not null
+    then greatest(0, (s.terms ->> 'included')::bigint + s.carried) end as base
+) t
 where m.app_id = %(app)s and m.archived_at is null and (%(names)s::text[] is null or m.name = any(%(names)s))
 order by m.name
 """
@@ -56,7 +73,28 @@ def standing(scope: Scope, customer_id: UUID, names: Sequence[str] | None = None
     with connection.cursor() as cursor:
         cursor.execute(STANDING, parameters)
         rows = cursor.fetchall()
-    return [Figures(*row) for row in rows]
+    return [_figures(*row) for row in rows]
+
+
+def _figures(*row: Any) -> Figures:
+    outcome, metric, used, limit, starts, ends, mode, held, windows, aggregation, plan_limit, *rest = row
+    wallet, carried, overage_cap = rest
+    return Figures(
+        outcome=outcome,
+        metric=metric,
+        used=used,
+        limit=limit,
+        starts=starts,
+        ends=ends,
+        mode=mode,
+        held=held,
+        windows=windows_of(windows),
+        aggregation=aggregation,
+        plan_limit=plan_limit,
+        credits=wallet,
+        carried=carried,
+        overage_cap=overage_cap,
+    )
 
 
 def billing_period(scope: Scope, customer_id: UUID) -> dict[str, str | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,83 +12,43 @@ from django.db import connection
 
 from accounts.errors import CustomerNotFound
 from stackbe.kernel import crypto
-from stackbe.kernel.clock import now, render
+from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ApiError, ValidationFailed
 from stackbe.kernel.scope import Scope
 from stackbe.kernel.statements import Statement
 from stackbe.kernel.transactions import current, require_change
-from usage.errors import MetricNotFound, NoActiveSubscription, UsageLimitExceeded
+from usage.errors import (
+    MetricNotFound,
+    NoActiveSubscription,
+    ReservationClosed,
+    ReservationExpired,
+    UsageLimitExceeded,
+)
+from usage.models import Metric
+from usage.services.figures import Figures
 from usage.services.metrics import live_metrics, metric_named
 
-TRACK = Statement(
-    "usage_track",
-    "select outcome, used, allowed, mode, starts, ends from usage_track(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-)
+SEEN = "outcome, used, allowed, mode, starts, ends, held, windows::text, limited_by"
+TRACK = Statement("usage_track", f"select {SEEN} from usage_track(%s, %s, %s, %s, %s, %s, %s, %s, %s)")  # noqa: S608  # no value in it
+STEP = f"select {SEEN}, counter_id from usage_track(%s, %s, %s, %s, %s, null, %s, %s, %s, %s, %s)"  # noqa: S608  # likewise
 COLUMNS = ("customer_id", "metric", "quantity", "value", "key", "at")
 # A function that is called for each row of a list is called in the list's order.
-TRACK_ALL = """
+TRACK_ALL = f"""
 with given as materialized (
   select * from unnest(%s::uuid[], %s::text[], %s::bigint[], %s::bytea[], %s::bytea[], %s::timestamptz[])
   with ordinality as g(customer, metric, quantity, value, key, at, place)
 )
-select t.outcome, t.used, t.allowed, t.mode, t.starts, t.ends
+select {SEEN}
 from given g cross join lateral
   usage_track(%s, %s, g.customer, g.metric, g.quantity, g.value, g.key, g.at, %s) as t
 order by g.place
-"""
+"""  # noqa: S608  # likewise
 LOCK_CUSTOMERS = """
 select from accounts_customer where id = any(%s::uuid[]) and app_id = %s order by id for no key update
 """
 OLDEST = timedelta(hours=24)
 NEWEST = timedelta(minutes=5)
 VALUE_MISSING = {"value": ["A unique metric counts distinct values."]}
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Where a customer stands on a metric, in its unit; None means no limit."""
-
-    outcome: str
-    metric: str
-    used: int
-    limit: int | None
-    starts: datetime
-    ends: datetime | None
-    mode: str = "soft"
-    aggregation: str = "sum"
-    plan_limit: int | None = None
-
-    @property
-    def remaining(self) -> int | None:
-        """Return what is left of the limit."""
-        return None if self.limit is None else max(0, self.limit - self.used)
-
-    def allows(self, quantity: int) -> bool:
-        """Say whether the atomic step would count so much: of a unique metric, so many new values."""
-        if self.outcome == "no_plan":
-            return False
-        later = {"max": max(self.used, quantity), "last": quantity}.get(self.aggregation, self.used + quantity)
-        return self.mode == "soft" or self.limit is None or later <= max(self.limit, self.used)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the figures as the API shows them."""
-        return {
-            "metric": self.metric,
-            "currentUsage": self.used,
-            "limit": self.limit,
-            "remaining": self.remaining,
-            "billingPeriod": period_as_json(self.starts, self.ends),
-            "resetsAt": render(self.ends),
-        }
-
-    def as_reply(self) -> dict[str, Any]:
-        """Return the reply to a call that was counted (now or before, under the same key)."""
-        return {"success": True, "allowed": True, **self.as_json()}
-
-
-def period_as_json(starts: datetime, ends: datetime | None) -> dict[str, str | None]:
-    """Return a period as the API shows it."""
-    return {"start": render(starts), "end": render(ends)}
 
 
 def run_track(
@@ -109,20 +68,32 @@ def run_track(
     Raises `MetricNotFound`, `CustomerNotFound`, `NoActiveSubscription`, `UsageLimitExceeded` (nothing
     was counted) or `ValidationFailed` for a count beyond 2⁵³ - 1.
     """
-    row = TRACK.row(tenant_id, app_id, customer_id, metric, quantity, value, key, at, moment)
-    return _judged(metric, *row)
+    return judged(metric, TRACK.row(tenant_id, app_id, customer_id, metric, quantity, value, key, at, moment))
 
 
-def _judged(
+def run_step(
+    scope: Scope,
+    step: str,
+    customer_id: UUID,
     metric: str,
-    outcome: str,
-    used: int,
-    allowed: int | None,
-    mode: str,
-    starts: datetime,
-    ends: datetime | None,
-) -> Figures:
-    """Return the step's figures, or raise what its outcome stands for."""
+    quantity: int,
+    *,
+    key: str | None = None,
+    reservation_id: UUID | None = None,
+) -> tuple[Any, ...]:
+    """Run the atomic step as `sync`, `hold` or `confirm`; return its row, which ends with the counter's id."""
+    moment = now(scope)
+    digest = None if key is None else key_digest(key)
+    arguments: list[Any] = [scope.tenant_id, scope.app, customer_id, metric, quantity, digest, moment, moment, step]
+    with connection.cursor() as cursor:
+        cursor.execute(STEP, [*arguments, reservation_id])
+        row: tuple[Any, ...] = cursor.fetchone()
+    return row
+
+
+def judged(metric: str, row: Sequence[Any]) -> Figures:
+    """Return the figures of a step's row, or raise what its outcome stands for."""
+    outcome = row[0]
     if outcome in FAILURES:
         failure: ApiError = FAILURES[outcome]()
         raise failure
@@ -130,9 +101,9 @@ def _judged(
         raise ValidationFailed(fields=VALUE_MISSING)
     if outcome == "overflow":
         raise ValidationFailed(fields={"quantity": ["The count would pass 9007199254740991."]})
-    figures = Figures(outcome, metric, used, allowed, starts, ends, mode)
+    figures = Figures.of_step(metric, row)
     if outcome == "limit":
-        raise UsageLimitExceeded(extra={"usage": figures.as_json()})
+        raise UsageLimitExceeded(LIMIT_SENTENCES[figures.limited_by], extra={"usage": figures.as_refusal()})
     return figures
 
 
@@ -140,6 +111,14 @@ FAILURES: dict[str, type[ApiError]] = {
     "no_metric": MetricNotFound,
     "no_customer": CustomerNotFound,
     "no_plan": NoActiveSubscription,
+    "closed": ReservationClosed,
+    "expired": ReservationExpired,
+}
+LIMIT_SENTENCES = {
+    "plan": None,
+    "spend_cap": "This would pass the most that the plan lets overage cost. Nothing was counted.",
+    "day": "This would pass the plan's limit for a day. Nothing was counted.",
+    "hour": "This would pass the plan's limit for an hour. Nothing was counted.",
 }
 
 
@@ -158,6 +137,20 @@ def track_usage(scope: Scope, **event: Any) -> Figures:
     moment = now(scope)
     arguments = _arguments(scope, event, metric_named(scope, event["metric"]).aggregation, moment)
     return run_track(tenant_id=scope.tenant_id, app_id=scope.app, moment=moment, **arguments)
+
+
+def sync_usage(
+    scope: Scope, *, customer_id: UUID, metric: str, value: int, idempotency_key: str | None = None
+) -> Figures:
+    """Set what a customer used in this period, as the app's own books say it.
+
+    Raising it past a hard limit is refused like any other usage; lowering it gives back the credits that it shows
+    were not used. Limits of a day or an hour are not asked, since a correction is no use of them.
+    """
+    require_change()
+    if metric_named(scope, metric).aggregation == Metric.Aggregation.UNIQUE:
+        raise ValidationFailed(fields={"metric": ["A unique metric counts distinct values; it cannot be set."]})
+    return judged(metric, run_step(scope, "sync", customer_id, metric, value, key=idempotency_key))
 
 
 def track_batch(scope: Scope, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -184,7 +177,7 @@ def track_batch(scope: Scope, events: Sequence[dict[str, Any]]) -> list[dict[str
     _lock_customers(scope, {each["customer_id"] for _, each in ready if each["key"] is not None})
     for (index, each), row in zip(ready, _run_all(scope, [each for _, each in ready], moment), strict=True):
         try:
-            results[index] = _judged(each["metric"], *row).as_reply()
+            results[index] = judged(each["metric"], row).as_reply()
         except ApiError as refused:
             results[index] = _refusal(each["metric"], refused)
     return results

@@ -18,13 +18,17 @@ from usage.serializers import (
     BatchInput,
     BatchOutput,
     CustomerQuery,
+    SeriesOutput,
+    SeriesQuery,
+    SyncInput,
     TrackInput,
     TrackOutput,
     UsageCheckOutput,
     UsageCheckQuery,
     UsageOutput,
 )
-from usage.services import summary, track
+from usage.services import series, summary, track
+from usage.services.metrics import metric_named
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -89,6 +93,32 @@ class TrackBatch(ApiView):
         return Response({"results": track.track_batch(self.scope, self.parse()["events"])})
 
 
+class Sync(ApiView):
+    """Set the absolute value."""
+
+    @operation(input=SyncInput, output=TrackOutput)
+    def put(self, request: Request) -> Response:
+        """Set what a customer used in this period.
+
+        For counts that the app keeps itself, such as seats or stored bytes. Raising it past a hard limit is 409.
+        """
+        return Response(track.sync_usage(self.scope, **self.parse()).as_reply())
+
+
+class Series(ApiView):
+    """Usage over time."""
+
+    @operation(query=SeriesQuery, output=SeriesOutput)
+    def get(self, request: Request) -> Response:
+        """Return what was counted in each hour, day or month (UTC), with zeros where there was nothing."""
+        asked = self.query()
+        bounds = {"start": asked.pop("from", None), "end": asked.pop("to", None)}
+        points = series.series_of(self.scope, **asked, **bounds)
+        unit = metric_named(self.scope, asked["metric"]).unit
+        shown = {"metric": asked["metric"], "unit": unit, "granularity": asked["granularity"]}
+        return Response(shown | {"data": [point.as_json() for point in points]})
+
+
 class UsageCheck(ApiView):
     """May so much more be used?"""
 
@@ -97,19 +127,7 @@ class UsageCheck(ApiView):
         """Say whether a quantity would pass, without counting it."""
         asked = self.query()
         figures = summary.standing_on(self.scope, asked["customer_id"], asked["metric"])
-        shown = figures.as_json()
-        return Response(
-            {
-                "allowed": figures.allows(asked["quantity"]),
-                "currentUsage": figures.used,
-                "limit": figures.limit,
-                "planLimit": figures.plan_limit,
-                "addonCredits": 0,
-                "effectiveLimit": figures.limit,
-                "remaining": figures.remaining,
-                "resetsAt": shown["resetsAt"],
-            }
-        )
+        return Response(figures.as_answer(asked["quantity"]))
 
 
 class Usage(ApiView):

@@ -8,11 +8,11 @@ from django import forms
 from django.conf import settings
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
 
 from accounts.dashboard.frame import AppPage, as_the_api_takes_it
 from stackbe.kernel.clock import now
 from stackbe.kernel.transactions import current
+from usage.dashboard.customer import chart
 from usage.models import Counter, Metric
 from usage.serializers import MetricInput
 from usage.services.metrics import archive_metric, create_metric, live_metrics
@@ -77,6 +77,7 @@ class Usage(AppPage):
             "total": running.aggregate(used=Sum("used"))["used"] or 0,
             "users": running.count(),
             "most": max((row.used for row in top), default=0),
+            "chart": chart(self.scope, metric.name),
         }
 
     def post(self, request: HttpRequest, app_id: str) -> HttpResponse:
@@ -101,13 +102,3 @@ class ArchiveMetric(AppPage):
         """Archive the metric."""
         self.perform(lambda scope: archive_metric(scope, metric_id))
         return self.done("Archived. What was counted stays.", "dashboard-usage")
-
-
-PAGES: list[URLPattern] = [
-    path("dashboard/<str:app_id>/usage", Usage.as_view(), name="dashboard-usage"),
-    path(
-        "dashboard/<str:app_id>/metrics/<str:metric_id>/archive",
-        ArchiveMetric.as_view(),
-        name="dashboard-metric-archive",
-    ),
-]

@@ -1,0 +1,138 @@
+"""Moving a test app's clock, and its sandbox's with it: what a month would bring happens now.
+
+The sandbox lets all that came due happen in its order. What Stripe's events would tell is then fetched at once
+rather than waited for, and dates in access that have passed are passed, so that the answer can name what happened.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from accounts.models import App
+from billing.models import Access, StripeConnection, StripeEvent
+from billing.services.subscriptions import pass_date
+from billing.stripe.connect import CONNECTED, SANDBOX_SECONDS
+from billing.stripe.errors import StripeRefused, StripeUnavailable
+from billing.stripe.gateway import Json
+from billing.stripe.inbox import kind_of
+from billing.stripe.reconcile import look_for_missed
+from billing.stripe.running import running_on
+from billing.stripe.scopes import scopes_of_account
+from billing.stripe.sync import sync_until_done
+from stackbe.kernel.audit import audit
+from stackbe.kernel.clock import now, render, wall_clock
+from stackbe.kernel.errors import Conflict, ValidationFailed
+from stackbe.kernel.transactions import change, forbid_transaction, reading
+
+if TYPE_CHECKING:
+    from stackbe.kernel.scope import Scope
+
+LONGEST = timedelta(days=5 * 366)
+CAUSE = "system:clock"
+MOST_DATES = 1000
+
+
+class ClockStands(Conflict):
+    """A clock that nobody may move."""
+
+    message = "Only the clock of a test app can be moved."
+
+
+def move_clock(scope: Scope, *, advance: timedelta | None = None, to: datetime | None = None) -> Scope:
+    """Move an app's clock forward, and that of its sandbox account; return the app's scope at the new time.
+
+    Raises `ClockStands` for a live app, for one that is connected to the real Stripe, and for one that shares its
+    sandbox account, since the other app's time would pass with it.
+    """
+    forbid_transaction("The Stripe sandbox")
+    account_id = _account_to_move(scope)
+    target = to if to is not None else now(scope) + (advance or timedelta())
+    _refuse_wrong_way(scope, target, "to" if to is not None else "advance")
+    if account_id is not None:
+        _move_sandbox(account_id, target)
+    with change(scope):
+        app = App.objects.within(scope).locked().get(pk=scope.app)
+        offset_ms = round((target - wall_clock()) / timedelta(milliseconds=1))
+        app.clock_offset_ms = max(app.clock_offset_ms, offset_ms)
+        app.save(update_fields=["clock_offset_ms"])
+        audit(scope, "app.clock_moved", app.public_id, detail={"to": render(target)})
+    later = replace(scope, clock_offset=app.clock_offset)
+    if account_id is not None:
+        _follow_stripe(later, account_id)
+    _pass_dates(later)
+    return later
+
+
+def _account_to_move(scope: Scope) -> str | None:
+    if scope.environment != App.Environment.TEST:
+        raise ClockStands
+    with reading(scope):
+        connection = StripeConnection.objects.within(scope).filter(status=CONNECTED).first()
+    if connection is None:
+        return None
+    if not settings.STRIPE_SANDBOX:
+        raise ClockStands("This app is connected to Stripe, whose clock cannot be moved. Use an app on the sandbox.")
+    if len(scopes_of_account(connection.account_id, "clock")) > 1:
+        raise ClockStands("Another app shares this sandbox account. Connect an account of its own to move its clock.")
+    return connection.account_id
+
+
+def _refuse_wrong_way(scope: Scope, target: datetime, field: str) -> None:
+    if target <= now(scope):
+        raise ValidationFailed(fields={field: ["The clock moves forward only."]})
+    if target - now(scope) > LONGEST:
+        raise ValidationFailed(fields={field: ["At most five years at a time."]})
+
+
+def _move_sandbox(account_id: str, target: datetime) -> None:
+    """Move the account's clock to a moment; one that is there already, or further, stays."""
+    accounts = _sandbox("GET", "accounts")["data"]
+    there = next((each["now"] for each in accounts if each["id"] == account_id), 0)
+    if there < int(target.timestamp()):
+        _sandbox("POST", "clock", {"account": account_id, "to": int(target.timestamp())})
+
+
+def _sandbox(method: str, control: str, body: Json | None = None) -> Json:
+    request = urllib.request.Request(  # noqa: S310  # the scheme is that of STRIPE_API_BASE, an address of this machine
+        f"{settings.STRIPE_API_BASE}/_sandbox/{control}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {settings.STRIPE_SECRET_KEY}"},
+        method=method,
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=SANDBOX_SECONDS * 3) as answer:  # noqa: S310  # as above
+            found: Json = json.load(answer)
+    except urllib.error.HTTPError:
+        raise StripeRefused("The Stripe sandbox did not move its clock.") from None
+    except (urllib.error.URLError, TimeoutError, ValueError):
+        raise StripeUnavailable("The Stripe sandbox does not answer. Is it running?") from None
+    return found
+
+
+def _follow_stripe(scope: Scope, account_id: str) -> None:
+    """Fetch what happened at Stripe: all that its events name, and every running subscription as it is now."""
+    look_for_missed(scope, account_id)
+    with reading(scope):
+        waiting = StripeEvent.objects.within(scope).filter(account_id=account_id, state=StripeEvent.State.RECEIVED)
+        told = [(kind_of(row.type), row.object_id) for row in waiting.order_by("created", "id")]
+        running = running_on(scope, account_id).values_list("stripe_subscription_id", flat=True)
+        objects = dict.fromkeys([*told, *(("subscription", each) for each in running)])
+    for kind, object_id in objects:
+        if kind is not None and object_id:
+            sync_until_done(scope, account_id, kind, object_id, cause=CAUSE)
+
+
+def _pass_dates(scope: Scope) -> None:
+    with reading(scope):
+        rows = Access.objects.within(scope).filter(changes_at__lte=now(scope)).order_by("changes_at", "id")
+        customers = list(rows.values_list("customer_id", flat=True)[:MOST_DATES])
+    for customer_id in customers:
+        with change(scope):
+            pass_date(scope, customer_id)

@@ -1,0 +1,120 @@
+"""POST /v1/test/clock: a test app's clock and its sandbox's move together."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from accounts.models import App
+from stackbe.kernel.clock import render, wall_clock
+from stackbe.kernel.transactions import change
+from tests.cast import Api
+from tests.refusals import assert_needs_credential, assert_needs_scope, assert_refuses_each
+
+PATH = "/test/clock"
+
+
+def types(response):
+    assert response.status_code == 200, response.content
+    return [event["type"] for event in response.json()["events"]]
+
+
+def test_a_subscription_renews_and_the_events_that_happened_are_answered(shop):
+    before = shop.subscribe()
+
+    moved = shop.api.post(PATH, {"advance": "32d"})
+
+    assert {"payment.succeeded", "subscription.updated", "invoice.created"} <= set(types(moved))
+    after = shop.current().json()
+    assert after["currentPeriodStart"] == before["currentPeriodEnd"]
+    assert datetime.fromisoformat(moved.json()["now"]) > wall_clock() + timedelta(days=31)
+    assert shop.api.get("/events?limit=1").json()["data"][0] == moved.json()["events"][-1]
+
+
+def test_a_trial_without_a_card_ends_on_its_day(shop):
+    plan = shop.add_plan("Trial", 1900, trialDays=14, trialRequiresCard=False, entitlements={})
+    shop.api.post("/customers", {"email": "bob@example.com"})
+    bob = shop.customer("bob@example.com")
+    made = shop.api.post("/subscriptions", {"customerId": bob, "planId": plan})
+    assert made.status_code == 201, made.content
+
+    early = types(shop.api.post(PATH, {"advance": "13d"}))
+    late = types(shop.api.post(PATH, {"advance": "36h"}))
+
+    assert "subscription.canceled" not in early
+    assert "subscription.canceled" in late
+
+
+def test_limits_reset_and_reservations_end_by_the_moved_clock(acme, acme_api):
+    acme_api.post("/metrics", {"name": "calls", "resets": "day"})
+    plan = {"name": "Free", "priceCents": 0, "currency": "usd", "isDefault": True}
+    made = acme_api.post("/plans", {**plan, "usage": [{"metric": "calls", "included": 5, "mode": "hard"}]})
+    assert made.status_code == 201, made.content
+    customer = acme_api.post("/customers", {"email": "ada@example.com"}).json()["id"]
+    event = {"customerId": customer, "metric": "calls", "quantity": 5}
+    assert acme_api.post("/usage/track", event).status_code == 200
+    assert acme_api.post("/usage/track", event).status_code == 409
+
+    first, second = (acme_api.post(PATH, {"advance": "1d"}) for _ in range(2))
+
+    assert types(first) == ["usage.threshold_reached"] * 2
+    assert types(second) == []
+    assert acme_api.post("/usage/track", event).status_code == 200
+
+
+def test_it_moves_to_a_moment_and_stays_ahead(acme, acme_api):
+    target = (wall_clock() + timedelta(days=3)).replace(microsecond=0)
+
+    moved = acme_api.post(PATH, {"to": render(target)}).json()
+
+    assert timedelta() <= datetime.fromisoformat(moved["now"]) - target < timedelta(minutes=2)
+    assert acme_api.post(PATH, {"to": render(target)}).json()["fields"] == {"to": ["The clock moves forward only."]}
+
+
+def test_the_same_key_moves_once(acme_api):
+    first, again = (acme_api.post(PATH, {"advance": "1d"}, Idempotency_Key="k") for _ in range(2))
+
+    assert again.json() == first.json()
+
+
+def test_a_live_app_keeps_real_time(acme, acme_api):
+    with change(acme.scope):
+        App.objects.within(acme.scope).update(environment="live")
+
+    refused = acme_api.post(PATH, {"advance": "1d"})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "CONFLICT")
+
+
+def test_an_app_on_the_real_stripe_keeps_its_time(shop, settings):
+    settings.STRIPE_SANDBOX = False
+
+    assert shop.api.post(PATH, {"advance": "1d"}).status_code == 409
+
+
+def test_a_sandbox_that_is_down_moves_nothing(shop, settings):
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+
+    refused = shop.api.post(PATH, {"advance": "1d"})
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "STRIPE_UNAVAILABLE")
+    with change(shop.company.scope):
+        assert App.objects.within(shop.company.scope).get().clock_offset_ms == 0
+
+
+@pytest.mark.parametrize("body", [{}, {"advance": "1d", "to": "2030-01-01T00:00:00Z"}])
+def test_exactly_one_of_both_is_given(acme_api, body):
+    assert acme_api.post(PATH, body).status_code == 400
+
+
+def test_bad_input_is_refused_by_field(acme_api):
+    odd = [*(({"advance": a}, "advance") for a in ("", "5", "d", "-1d", "1y", "0d", 5, "1.5d", "999999w", "٣d"))]
+    odd += [({"to": t}, "to") for t in ("soon", "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z", 5)]
+    assert_refuses_each(acme_api, "POST", PATH, [*odd, ({"advance": "1d", "by": 1}, "by")])
+
+
+def test_who_may(acme):
+    assert_needs_credential("POST", PATH, {"advance": "1d"})
+    assert_needs_scope(acme.api("customers:write"), "apps:write", "POST", PATH, {"advance": "1d"})
+    assert Api(acme.publishable).post(PATH, {"advance": "1d"}).status_code == 403

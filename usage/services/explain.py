@@ -1,0 +1,196 @@
+"""How an answer came about, step by step, and the smallest change that would make it a yes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import F
+
+from billing.lifecycle import State, status_at
+from billing.models import Access, EntitlementOverride, Feature, PlanVersion, Subscription
+from billing.services.access import current_subscription
+from billing.services.grants import Catalogue
+from stackbe.kernel.clock import render
+from stackbe.kernel.errors import Forbidden
+from stackbe.kernel.ids import encode
+from stackbe.kernel.scope import Credential
+from usage.decisions import opens
+from usage.services.credits import spendable
+from usage.services.reservations import live_holds
+from usage.services.summary import standing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from stackbe.kernel.scope import Scope
+    from usage.decisions import Decision, Granted
+    from usage.services.figures import Figures
+
+MOST_PLANS = 200
+Step = dict[str, str]
+
+
+def explained(scope: Scope, customer_id: UUID, feature: str, granted: Granted, decision: Decision) -> dict[str, Any]:
+    """Return `explanation`, the steps in the order in which they count, and `wouldAllow`, null where nothing is amiss.
+
+    It names who granted what, so a customer's own session may not ask for it.
+    """
+    if scope.credential == Credential.SESSION:
+        raise Forbidden("An explanation is for the app's backend: ask with an API key.")
+    subscription = current_subscription(scope, customer_id)
+    known = Feature.objects.within(scope).filter(key=feature, archived_at__isnull=True).first()
+    metric = known.metric if known and known.metric else feature
+    figures = next(iter(standing(scope, customer_id, [metric])), None)
+    steps = [
+        *_of_subscription(scope, customer_id, subscription, granted),
+        *_of_plan(granted, subscription, feature),
+        *_of_override(scope, customer_id, granted, feature),
+    ]
+    if figures is not None:
+        steps += _of_usage(scope, customer_id, figures)
+    steps.append(
+        _step("answer", "It may be used." if decision.has_access else f"It may not be used: {decision.reason}.")
+    )
+    return {
+        "explanation": steps,
+        "wouldAllow": _smallest_change(scope, subscription, feature, granted, decision, figures),
+    }
+
+
+def _step(name: str, detail: str, *, by: str | None = None, until: datetime | str | None = None) -> Step:
+    end = until if isinstance(until, str) else render(until)
+    return {"step": name, "detail": detail} | ({"by": by} if by else {}) | ({"until": end} if end else {})
+
+
+def _of_subscription(scope: Scope, customer_id: UUID, row: Subscription | None, granted: Granted) -> list[Step]:
+    """Say which subscription there is, in what state, and whether it or the default plan counts."""
+    access = Access.objects.within(scope).filter(customer_id=customer_id).first()
+    until = access.access_until if access and granted.answered_by == "access" else None
+    steps = []
+    if row is not None:
+        whose = f" of the organization {encode('org', row.organization_id)}" if row.organization_id else ""
+        status = status_at(State.of(row), granted.moment)
+        detail = f"The subscription {row.public_id}{whose} to the plan {row.plan.slug} is {status}."
+        steps.append(_step("subscription", detail, until=until))
+        if status == Subscription.Status.TRIALING:
+            steps.append(_step("trial", "It is in trial.", until=row.trial_end))
+        if status == Subscription.Status.PAST_DUE:
+            over = row.grace_period_ends_at is None or row.grace_period_ends_at <= granted.moment
+            said = "and the grace period is over" if over else "and access goes on for the grace period"
+            steps.append(_step("grace", f"A payment is due, {said}.", until=row.grace_period_ends_at))
+        if status == Subscription.Status.PAUSED:
+            steps.append(_step("pause", "It is paused.", until=row.resumes_at))
+    elif granted.answered_by == "access":
+        steps.append(_step("subscription", f"What they have comes from {granted.source}.", until=until))
+    else:
+        steps.append(_step("subscription", "They have no subscription."))
+    if granted.answered_by == "default":
+        steps.append(_step("default_plan", f"So the app's default plan counts: {granted.source}."))
+    elif granted.answered_by is None:
+        steps.append(_step("default_plan", "Nothing of it grants access now, and the app has no default plan."))
+    return steps
+
+
+def _of_plan(granted: Granted, row: Subscription | None, feature: str) -> list[Step]:
+    if granted.answered_by is None:
+        return []
+    version = ""
+    if row is not None and granted.answered_by == "access":
+        version = f" (version {row.plan_version.number} of {row.plan.slug})"
+    if feature not in granted.values:
+        return [_step("plan", f"{granted.source}{version} does not grant {feature}.")]
+    return [_step("plan", f"{granted.source}{version} grants {feature} = {_shown(granted.values[feature])}.")]
+
+
+def _of_override(scope: Scope, customer_id: UUID, granted: Granted, feature: str) -> list[Step]:
+    rows = EntitlementOverride.objects.within(scope).filter(customer_id=customer_id, feature=feature)
+    steps = []
+    for row in rows:
+        over = row.expires_at is not None and row.expires_at <= granted.moment
+        said = "has run out" if over else f"sets it to {_shown(row.value)}"
+        steps.append(_step("override", f"An override {said}: {row.reason}", by=row.granted_by, until=row.expires_at))
+    if not steps and feature in granted.overrides:
+        grant = granted.overrides[feature]
+        steps.append(_step("override", f"An override sets it to {_shown(grant['value'])}.", until=grant["until"]))
+    return steps
+
+
+def _of_usage(scope: Scope, customer_id: UUID, figures: Figures) -> list[Step]:
+    """Say what was used of a metered feature, what credits and holds there are, and its windows."""
+    most = "without a limit" if figures.limit is None else f"of {figures.limit}, a {figures.mode} limit"
+    steps = [_step("usage", f"{figures.used} used {most}.", until=figures.ends)]
+    if figures.carried > 0:
+        steps.append(_step("rollover", f"{figures.carried} rolled over from the period before.", until=figures.ends))
+    steps += [
+        _step(
+            "credits",
+            f"{row.remaining} left of the {row.quantity} credits {row.public_id}.",
+            by=row.granted_by,
+            until=row.expires_at,
+        )
+        for row in spendable(scope, customer_id)
+        if row.metric.name == figures.metric
+    ]
+    steps += [
+        _step("hold", f"{held.quantity} held by {held.public_id}.", until=held.expires_at)
+        for held in live_holds(scope, customer_id)
+        if held.metric.name == figures.metric
+    ]
+    return steps + [
+        _step("window", f"{window.used} of {window.limit} used in this {window.per}.", until=window.ends)
+        for window in figures.windows
+    ]
+
+
+def _smallest_change(
+    scope: Scope,
+    row: Subscription | None,
+    feature: str,
+    granted: Granted,
+    decision: Decision,
+    figures: Figures | None,
+) -> dict[str, str] | None:
+    if decision.has_access:
+        by = figures.refused_by(1) if figures is not None else None
+        if figures is None or by is None:
+            return None
+        if by in {"day", "hour"}:
+            return {"change": "wait", "detail": f"Wait for the next {by}.", "metric": figures.metric}
+        return {"change": "credits", "detail": f"Grant credits of {figures.metric}.", "metric": figures.metric}
+    status = status_at(State.of(row), granted.moment) if row is not None else None
+    if granted.answered_by != "access" and row is not None and _would_grant(scope, row, feature):
+        if status == Subscription.Status.PAST_DUE:
+            return {"change": "payment", "detail": f"Pay what is due for {row.public_id}."}
+        if status == Subscription.Status.PAUSED:
+            return {"change": "resume", "detail": f"Resume {row.public_id}."}
+    cheapest = _cheapest_plan(scope, feature)
+    if cheapest is not None:
+        plan = cheapest.plan
+        verb = "Subscribe to" if row is None else "Change to"
+        return {"change": "plan", "detail": f"{verb} the plan {plan.slug}.", "planId": plan.public_id}
+    return {"change": "override", "detail": f"Override {feature} for this customer.", "feature": feature}
+
+
+def _would_grant(scope: Scope, row: Subscription, feature: str) -> bool:
+    granted = Catalogue(scope).grants_of(row.plan_version, row.quantity).entitlements
+    return feature in granted and opens(granted[feature])
+
+
+def _cheapest_plan(scope: Scope, feature: str) -> PlanVersion | None:
+    """Return the newest version of the plan that grants a feature for the least, None where none does."""
+    rows = PlanVersion.objects.within(scope).filter(plan__active=True, number=F("plan__version"))
+    catalogue = Catalogue(scope)
+    found = []
+    for version in rows.select_related("plan").prefetch_related("prices").order_by("id")[:MOST_PLANS]:
+        granted = catalogue.grants_of(version).entitlements
+        if feature in granted and opens(granted[feature]):
+            price = next((price.unit_amount_cents for price in version.live_prices()), None)
+            found.append((price is None, price or 0, version.id, version))
+    return min(found)[-1] if found else None
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "no limit"
+    return str(value).lower() if isinstance(value, bool) else str(value)
