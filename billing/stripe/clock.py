@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -45,9 +46,16 @@ class ClockStands(Conflict):
     message = "Only the clock of a test app can be moved."
 
 
-def move_clock(scope: Scope, *, advance: timedelta | None = None, to: datetime | None = None) -> Scope:
+def move_clock(
+    scope: Scope,
+    *,
+    advance: timedelta | None = None,
+    to: datetime | None = None,
+    before: Callable[[Scope, str], object] | None = None,
+) -> Scope:
     """Move an app's clock forward, and that of its sandbox account; return the app's scope at the new time.
 
+    `before(scope, account_id)` is called ahead of the sandbox's move: what belongs on the invoices to come.
     Raises `ClockStands` for a live app, for one that is connected to the real Stripe, and for one that shares its
     sandbox account, since the other app's time would pass with it.
     """
@@ -56,6 +64,8 @@ def move_clock(scope: Scope, *, advance: timedelta | None = None, to: datetime |
     target = to if to is not None else now(scope) + (advance or timedelta())
     _refuse_wrong_way(scope, target, "to" if to is not None else "advance")
     if account_id is not None:
+        if before is not None:
+            before(scope, account_id)
         _move_sandbox(account_id, target)
     with change(scope):
         app = App.objects.within(scope).locked().get(pk=scope.app)

@@ -171,3 +171,25 @@ def test_a_rival_sees_nothing_of_it(shop: Shop, metered: str, globex_api: Api):
     run_jobs()
 
     assert globex_api.get(f"/usage?customerId={shop.customer()}").status_code == 404
+
+
+def test_credits_pay_before_the_bill_does(shop: Shop, metered: str):
+    shop.subscribe(planId=metered)
+    granted = {"metric": "calls", "quantity": 20, "reason": "goodwill"}
+    assert shop.api.post(f"/customers/{shop.customer()}/credits", granted).status_code == 201
+    use(shop, 130)
+    report()
+
+    next_period(shop)
+
+    assert totals(shop) == [FLAT, FLAT + 10 * UNIT]
+
+
+def test_a_clock_that_is_moved_bills_what_was_used_until_then(shop: Shop, metered: str):
+    shop.subscribe(planId=metered)
+    use(shop, 130)
+
+    moved = shop.api.post("/test/clock", {"advance": "33d"})
+
+    assert moved.status_code == 200, moved.content
+    assert totals(shop) == [FLAT, FLAT + 30 * UNIT]

@@ -15,6 +15,7 @@ from stackbe.kernel.errors import MissingRequiredField, ValidationFailed
 from stackbe.kernel.ids import new_id
 from stackbe.kernel.serializers import Input, Output, Pattern, Timestamp
 from stackbe.kernel.transactions import change, reading
+from usage.services.overage import report_account
 from usage.services.thresholds import announce
 from webhooks.models import Event
 from webhooks.serializers import EventOutput
@@ -27,7 +28,7 @@ class ClockInput(Input):
     """By how much, or to when."""
 
     advance = Pattern(
-        r"^[0-9]{1,6}[smhdw]\Z", "Must be a number and a unit, such as 90m, 36h, 35d or 2w.", required=False
+        r"^[0-9]{1,5}[smhdw]\Z", "Must be a number and a unit, such as 90m, 36h, 35d or 2w.", required=False
     )
     to = Timestamp(required=False)
 
@@ -55,7 +56,9 @@ class TestClock(ApiView):
         if len(asked) > 1:
             raise ValidationFailed(fields={"to": ["Give either advance or to."]})
         began = new_id()
-        scope = move_clock(self.scope, advance=_stretch(asked.get("advance")), to=asked.get("to"))
+        scope = move_clock(
+            self.scope, advance=_stretch(asked.get("advance")), to=asked.get("to"), before=report_account
+        )
         with change(scope):
             announce(scope)
         with reading(scope):
