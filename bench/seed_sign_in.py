@@ -47,7 +47,7 @@ def make_app(number, sessions, links):
     from accounts.models import App, MagicLink, Tenant  # noqa: PLC0415
     from accounts.services import tokens  # noqa: PLC0415
     from accounts.services.customers import create_customer  # noqa: PLC0415
-    from accounts.services.magic_links import request_magic_link  # noqa: PLC0415
+    from accounts.services.magic_links import LinkKeys, request_magic_link  # noqa: PLC0415
     from accounts.services.sessions import start_session  # noqa: PLC0415
     from apikeys.services.keys import issue_api_key  # noqa: PLC0415
     from stackbe.kernel.ids import encode, new_id  # noqa: PLC0415
@@ -78,8 +78,9 @@ def make_app(number, sessions, links):
                 opened.append(start_session(scope, customer).access_token)
     app = known_app(app_id)
     with change(scope):
+        keys = LinkKeys.of(scope)
         for person in range(links):
-            request_magic_link(scope, app, email=f"person-{person}@example.com", redirect_url=RETURN)
+            request_magic_link(scope, app, keys, email=f"person-{person}@example.com", redirect_url=RETURN)
         ids = list(MagicLink.objects.within(scope).values_list("pk", flat=True))
     return {
         "session": [{"path": f"{where}/session", "headers": {"Authorization": f"Bearer {each}"}} for each in opened],

@@ -12,8 +12,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db import connection
-
 from accounts import opaque
 from accounts.errors import TokenAlreadyUsed, TokenExpired, TokenInvalid, UnknownCustomer
 from accounts.link_mail import mail_magic_link
@@ -25,12 +23,12 @@ from accounts.services.entry import CODE_LIVES, Way, lead_on, redirect_target
 from accounts.services.sessions import Opened, start_session
 from stackbe.kernel import limits
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.crypto import equal, token_digest
+from stackbe.kernel.crypto import equal, seal, token_digest
 from stackbe.kernel.errors import NotFound
-from stackbe.kernel.jobs import enqueue
-from stackbe.kernel.tenancy import owned_by
-from stackbe.kernel.transactions import change, current, reading, require_change
-from stackbe.mail.outgoing import record_asked
+from stackbe.kernel.ids import new_id
+from stackbe.kernel.jobs import parcel
+from stackbe.kernel.statements import Statement
+from stackbe.kernel.transactions import change, current, reading
 
 if TYPE_CHECKING:
     from accounts.lookups import KnownApp
@@ -41,6 +39,7 @@ PER_ADDRESS_AN_HOUR = 20
 PER_CALLER_AN_HOUR = 60
 PER_APP_AN_HOUR = 5000
 ACTOR = "sign-in"
+STORE = Statement("accounts_store_link", f"select accounts_store_link({', '.join(['%s'] * 14)})")
 Refusal = TokenInvalid | TokenExpired | TokenAlreadyUsed
 
 
@@ -54,49 +53,80 @@ class Spent:
     amr: str = ""
 
 
-def mail_allowed(scope: Scope, email: str, caller: str | None) -> bool:
-    """Count a request for mail by address, by caller and by app; the answer is the same when refused."""
-    with reading(scope):
-        address = email_index(index_key(scope), email).hex()
-    buckets = [(f"mail:{scope.app}:{address}", PER_ADDRESS_AN_HOUR), (f"mail:{scope.app}", PER_APP_AN_HOUR)]
-    if caller is not None:
-        buckets.append((f"mail:{scope.app}:{caller}", PER_CALLER_AN_HOUR))
-    return limits.take_each(buckets, limits.HOUR)
+@dataclass(frozen=True, slots=True, repr=False)
+class LinkKeys:
+    """What a link takes of its app's keys: one for blind indexes, one to seal with. It has no repr."""
+
+    index: bytes
+    key_id: UUID
+    key: bytes
+
+    @classmethod
+    def of(cls, scope: Scope) -> LinkKeys:
+        """Return the scope's, made on first use. Runs inside a change or reading."""
+        return cls(index_key(scope), *current().keys.tenant_key())
+
+
+def ask_for_link(
+    scope: Scope,
+    app: KnownApp,
+    keys: LinkKeys | None = None,
+    *,
+    email: str,
+    redirect_url: str,
+    organization_id: UUID | None,
+    caller: str | None,
+    tell_unknown: bool,
+) -> None:
+    """Have a link mailed, unless as many were asked for as may be: whoever asks gets no sign of that.
+
+    `tell_unknown` (the app's own backend) raises `UnknownCustomer` where nobody would be mailed; anybody
+    else gets no sign of it, and no customer is looked up. `keys` saves a look-up where the caller has them.
+    """
+    if keys is None:
+        with reading(scope):
+            keys = LinkKeys.of(scope)
+    if not _mail_allowed(scope, email_index(keys.index, email), caller):
+        return
+    if organization_id is not None:
+        with reading(scope):
+            _require_organization(scope, organization_id)
+    if tell_unknown and not app.settings.auto_create_customer:
+        with reading(scope):
+            if customer_by_email(scope, email) is None:
+                raise UnknownCustomer
+    request_magic_link(scope, app, keys, email=email, redirect_url=redirect_url, organization_id=organization_id)
 
 
 def request_magic_link(
     scope: Scope,
     app: KnownApp,
+    keys: LinkKeys,
     *,
     email: str,
     redirect_url: str,
     organization_id: UUID | None = None,
-    tell_unknown: bool = False,
 ) -> None:
-    """Have a link mailed. Only the newest three of an address live.
+    """Store a link and have the worker mail it, in one call. Only the newest three of an address live.
 
-    `tell_unknown` (the app's own backend) raises `UnknownCustomer` where nobody would be mailed; anybody
-    else gets no sign of it, and no customer is looked up.
+    The call is a transaction of its own, or part of the open change.
     """
-    require_change()
-    if organization_id is not None and not Organization.objects.within(scope).filter(pk=organization_id).exists():
-        raise NotFound("No such organization.")
-    if tell_unknown and not app.settings.auto_create_customer and customer_by_email(scope, email) is None:
-        raise UnknownCustomer
     moment = wall_clock()
-    link = MagicLink(
-        **owned_by(scope),
-        email=email,
-        email_index=email_index(index_key(scope), email),
-        redirect_url=redirect_url,
-        organization_id=organization_id,
-        created_at=moment,
-        expires_at=moment + timedelta(minutes=app.settings.magic_link_expiry_minutes),
+    link_id = new_id()
+    context = f"{MagicLink._meta.db_table}.email|{link_id}"
+    STORE.row(
+        scope.tenant_id,
+        scope.app,
+        link_id,
+        seal(keys.key, keys.key_id.bytes, email.encode(), context),
+        email_index(keys.index, email),
+        redirect_url,
+        organization_id,
+        moment,
+        moment + timedelta(minutes=app.settings.magic_link_expiry_minutes),
+        MOST_LIVE_LINKS,
+        *parcel(mail_magic_link, tenant_id=str(scope.tenant_id), app_id=str(scope.app), link_id=str(link_id)),
     )
-    link.save(force_insert=True)
-    record_asked(scope, link.id, "magic_link", bytes(link.email_index), asked_at=moment)
-    _keep_newest(scope, bytes(link.email_index))
-    enqueue(mail_magic_link, tenant_id=str(scope.tenant_id), app_id=str(scope.app), link_id=str(link.id))
 
 
 def preview(app: KnownApp, token: str) -> str:
@@ -265,16 +295,17 @@ def _settle_customer(scope: Scope, app: KnownApp, email: str) -> Customer:
     return found
 
 
-def _keep_newest(scope: Scope, index: bytes) -> None:
-    """Let the newest three links of an address live. Askers for one address wait for each other here."""
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtextextended(%s, 12))", [f"{scope.app}{index.hex()}"])
-        # The lock is held when this one looks, so that it sees what those before have left.
-        cursor.execute(
-            "delete from accounts_magiclink where id in (select id from accounts_magiclink"
-            " where app_id = %s and email_index = %s order by id desc offset %s)",
-            [scope.app, index, MOST_LIVE_LINKS],
-        )
+def _mail_allowed(scope: Scope, index: bytes, caller: str | None) -> bool:
+    """Count a request for mail by address, by caller and by app; the answer is the same when refused."""
+    buckets = [(f"mail:{scope.app}:{index.hex()}", PER_ADDRESS_AN_HOUR), (f"mail:{scope.app}", PER_APP_AN_HOUR)]
+    if caller is not None:
+        buckets.append((f"mail:{scope.app}:{caller}", PER_CALLER_AN_HOUR))
+    return limits.take_each(buckets, limits.HOUR)
+
+
+def _require_organization(scope: Scope, organization_id: UUID) -> None:
+    if not Organization.objects.within(scope).filter(pk=organization_id).exists():
+        raise NotFound("No such organization.")
 
 
 def _wrong_code() -> TokenInvalid:

@@ -37,12 +37,14 @@ from accounts.sign_in_shapes import (
     VerifyOutput,
     VerifyQuery,
 )
+from apikeys.hot import proof_of
+from apikeys.link_wanted import link_wanted
 from billing.services.access import entitlements_of
 from stackbe.kernel import http, ids
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.clock import render
-from stackbe.kernel.errors import Forbidden, RateLimited
-from stackbe.kernel.hot import Answer, Asked, HotView, answer, refusal
+from stackbe.kernel.errors import ApiError, Forbidden, RateLimited
+from stackbe.kernel.hot import Answer, Asked, HotView, answer, refusal, whole_input
 from stackbe.kernel.ids import encode
 from stackbe.kernel.scope import Credential, Scope
 from stackbe.kernel.transactions import change, reading
@@ -50,6 +52,7 @@ from stackbe.kernel.transactions import change, reading
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
+LINK = MagicLinkInput()
 SENT = {"success": True, "message": "If this address can sign in, a link is on its way."}
 
 
@@ -72,8 +75,27 @@ def own_app(scope: Scope, app_id: str) -> KnownApp:
     return app
 
 
-class MagicLinks(ApiView):
+class MagicLinks(HotView):
     """Links that customers ask for."""
+
+    def quick(self, request: Asked, app_id: str = "", **kwargs: str) -> Answer | None:
+        """Answer a secret key from three calls: the key with what a link takes, the limits on mail, the link."""
+        asked = None if request.META.get("QUERY_STRING") else whole_input(LINK, request)
+        proof = None if asked is None else proof_of(request)
+        row = None if proof is None else link_wanted(proof)
+        if asked is None or row is None:
+            return None
+        allowance = row.allowance
+        if not allowance.ok:
+            return refusal(RateLimited(retry_after_seconds=allowance.retry_after_seconds), allowance)
+        app = row.app
+        try:
+            if encode(App.id_prefix, app.id) != app_id:
+                raise AppNotFound
+            _send(app.system_scope(row.actor), app, asked, row.opened(), tell_unknown=row.may("auth:write"))
+        except ApiError as failure:
+            return refusal(failure, allowance)
+        return answer(SENT, allowance)
 
     @operation(input=MagicLinkInput, output=MagicLinkOutput, network=True, idempotent=False)
     def post(self, request: Request, app_id: str) -> Response:
@@ -81,22 +103,11 @@ class MagicLinks(ApiView):
         asked = self.parse()
         app = own_app(self.scope, app_id)
         scope = app.system_scope(self.scope.actor)
-        browser = self.scope.credential == Credential.PUBLISHABLE
-        if browser:
+        if self.scope.credential == Credential.PUBLISHABLE:
             _refuse_foreign_origin(request, app)
-        wanted, use_dev = asked.get("redirect_url"), asked.get("use_dev", False)
-        target = redirect_target(app, wanted, use_dev=use_dev)
-        caller = http.network_of(http.address.get()) if browser else None
-        if magic_links.mail_allowed(scope, asked["email"], caller):
-            with change(scope):
-                magic_links.request_magic_link(
-                    scope,
-                    app,
-                    email=asked["email"],
-                    redirect_url=target,
-                    organization_id=asked.get("organization_id"),
-                    tell_unknown=not browser and self.scope.allows("auth:write"),
-                )
+            _send(scope, app, asked, caller=http.network_of(http.address.get()))
+        else:
+            _send(scope, app, asked, tell_unknown=self.scope.allows("auth:write"))
         return self.reply(SENT)
 
 
@@ -348,6 +359,28 @@ def entitlements_shown(scope: Scope, customer_id: UUID) -> dict[str, Any]:
     """Return the plan's name and what it holds, as sign-in tells them."""
     held = entitlements_of(scope, customer_id)
     return {"planName": held["planName"], "features": held["entitlements"]}
+
+
+def _send(
+    scope: Scope,
+    app: KnownApp,
+    asked: dict[str, Any],
+    keys: magic_links.LinkKeys | None = None,
+    *,
+    caller: str | None = None,
+    tell_unknown: bool = False,
+) -> None:
+    target = redirect_target(app, asked.get("redirect_url"), use_dev=asked.get("use_dev", False))
+    magic_links.ask_for_link(
+        scope,
+        app,
+        keys,
+        email=asked["email"],
+        redirect_url=target,
+        organization_id=asked.get("organization_id"),
+        caller=caller,
+        tell_unknown=tell_unknown,
+    )
 
 
 def _refuse_foreign_origin(request: Request, app: KnownApp) -> None:

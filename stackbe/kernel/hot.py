@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.module_loading import import_string
+from rest_framework.exceptions import ValidationError
 
 from stackbe.kernel import http, logs
 from stackbe.kernel.api import ApiView
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from stackbe.kernel.bodies import WsgiApp
     from stackbe.kernel.limits import Allowance
     from stackbe.kernel.routes import Route
+    from stackbe.kernel.serializers import Input
 
 JSON = "application/json"
 READABLE = frozenset({"*/*", JSON, ""})
@@ -217,6 +219,20 @@ def json_body(request: Asked) -> Any:
     except ApiError:
         return None
     return body if isinstance(body, dict) else None
+
+
+def whole_input(shape: Input, request: Asked) -> dict[str, Any] | None:
+    """Return a small body as its shape reads it, or None for one that has something wrong: the ordinary way says what.
+
+    The shape is made once and serves all requests: it keeps nothing of a body.
+    """
+    body = json_body(request)
+    if body is None:
+        return None
+    try:
+        return dict(shape.run_validation(body))
+    except ValidationError:
+        return None
 
 
 def answer(body: Any, allowance: Allowance) -> Answer:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
+import orjson
 from django.db import connection
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
@@ -50,6 +51,11 @@ def enqueue(task: Task[Any, Any, Any], **arguments: Any) -> None:
     """Queue a job in the open change: it runs if, and only if, the change commits."""
     require_change()
     task.defer(**arguments)
+
+
+def parcel(task: Task[Any, Any, Any], **arguments: Any) -> tuple[str, str, int, str]:
+    """Return what a database function that queues a job with its rows passes to `procrastinate_defer_jobs_v1`."""
+    return task.queue, task.name, task.priority, orjson.dumps(arguments).decode()
 
 
 def every_tenant() -> list[UUID]:

@@ -14,7 +14,7 @@ from django.test import Client
 from accounts.lookups import known_app
 from accounts.models import Customer, CustomerSession, DeveloperLink, MagicLink, OneTimeCode
 from accounts.services.developers import store_link
-from accounts.services.magic_links import request_magic_link
+from accounts.services.magic_links import LinkKeys, request_magic_link
 from accounts.services.social_wire import forget_documents
 from accounts.services.users import user_by_email
 from stackbe.kernel.models import BrowserSession
@@ -59,7 +59,8 @@ def mint(stage: Front, email: str) -> str:
     """Have a link minted without the request, whose limits are not the subject here."""
     app = known_app(stage.company.app_id)
     with change(stage.company.scope):
-        request_magic_link(stage.company.scope, app, email=email, redirect_url=LOCAL_CALLBACK)
+        keys = LinkKeys.of(stage.company.scope)
+        request_magic_link(stage.company.scope, app, keys, email=email, redirect_url=LOCAL_CALLBACK)
     return token_of(stage.mailbox.latest(email))
 
 

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.errors import CustomerNotFound
+from apikeys.hot import proof_of
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.errors import MissingRequiredField, ValidationFailed
 from stackbe.kernel.hot import Answer, Asked, HotView, answer, gate, json_body, refusal
@@ -150,7 +151,7 @@ def ask(request: Asked, customer: Any) -> Checked | None:
     customer_id = hot.decoded_customer(customer)
     if customer_id is None:
         return None
-    proof = hot.proof_of(request)
+    proof = proof_of(request)
     return hot.check(proof, customer_id) if proof else None
 
 

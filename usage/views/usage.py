@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apikeys.hot import proof_of
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import ApiError
@@ -47,7 +48,7 @@ class Track(HotView):
         """Answer from two calls: one that proves and counts the key, one that counts the usage."""
         body = json_body(request)
         plain = plain_event(body) if body is not None else None
-        proof = hot.proof_of(request) if plain is not None else None
+        proof = proof_of(request) if plain is not None else None
         if plain is None or proof is None:
             return None
         authorised = hot.authorise(proof)
