@@ -6,11 +6,12 @@ from django.urls import URLPattern
 
 from stackbe.kernel.routes import KEYS, SESSIONS, Limit, Route, may, route
 from usage import dashboard
-from usage.views import checks, metrics, reservations, state, usage
+from usage.views import catalogue, checks, metrics, reservations, state, usage
 from usage.views.clock import TestClock
 from usage.views.credits import CustomerCredits
 
 ROUTES: list[Route] = [
+    route("catalogue", catalogue.Catalogue, "catalogue", GET=may("plans:read"), PUT=may("plans:write")),
     route("metrics", metrics.Metrics, "metrics", GET=may("plans:read"), POST=may("plans:write")),
     route(
         "metrics/<str:metric_id>",

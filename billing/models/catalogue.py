@@ -49,11 +49,15 @@ class Feature(AppOwned):
 
 
 class Product(AppOwned):
-    """What a plan is a plan of. Becomes a Product on the tenant's Stripe account."""
+    """What a plan is a plan of. Becomes a Product on the tenant's Stripe account.
+
+    `slug` names it in the catalogue's document; one from before there were slugs goes by its id.
+    """
 
     id_prefix = "prod"
 
     name = models.CharField(max_length=120)
+    slug = models.CharField(max_length=80, default="", db_default="", blank=True)
     description = models.CharField(max_length=1000, blank=True)
     active = models.BooleanField(default=True)
     metadata = Sealed(as_json=True)
@@ -61,8 +65,20 @@ class Product(AppOwned):
     updated_at = models.DateTimeField(default=wall_clock)
 
     class Meta(AppOwned.Meta):
-        constraints = (models.UniqueConstraint(fields=["tenant_id", "app_id", "id"], name="product_of_app"),)
+        constraints = (
+            models.UniqueConstraint(fields=["tenant_id", "app_id", "id"], name="product_of_app"),
+            models.UniqueConstraint(
+                fields=["app_id", "slug"],
+                condition=models.Q(active=True) & ~models.Q(slug=""),
+                name="one_active_product_per_slug",
+            ),
+        )
         indexes = (models.Index(fields=["app_id", "-id"], name="product_newest"),)
+
+    @property
+    def key(self) -> str:
+        """Return what it is called in the catalogue's document."""
+        return self.slug or self.public_id
 
 
 class Plan(AppOwned):

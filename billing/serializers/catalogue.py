@@ -203,12 +203,9 @@ class UsageInput(Input):
     spend_cap_cents = Integer(min_value=0, max_value=LARGEST_AMOUNT, required=False, allow_null=True)
 
 
-class PlanPatch(Input):
-    """A change of a plan: its short price or all `prices`, what it includes, and how it is offered."""
+class PlanContents(Input):
+    """What a plan costs, by its short price or all `prices`, and what it includes."""
 
-    name = Name(required=False)
-    product_id = Text(required=False, max_length=ID_LENGTH)
-    slug = Slug(required=False, max_length=80)
     price_cents = Integer(required=False, min_value=0, max_value=LARGEST_AMOUNT)
     currency = Text(required=False, min_length=3, max_length=3)
     interval = serializers.ChoiceField(choices=Price.Interval.choices, required=False)
@@ -222,9 +219,17 @@ class PlanPatch(Input):
         child=UsageInput(), required=False, max_length=MOST_METRICS
     )
     seats = Integer(required=False, allow_null=True, min_value=1, max_value=1_000_000)
-    add_ons = serializers.ListField(child=PublicId("plan"), required=False, max_length=MOST_ADD_ONS)
     entitlements = Entitlements(required=False)
     is_default = Boolean(required=False)
+
+
+class PlanPatch(PlanContents):
+    """A change of a plan: what it costs and includes, and how it is offered."""
+
+    name = Name(required=False)
+    product_id = Text(required=False, max_length=ID_LENGTH)
+    slug = Slug(required=False, max_length=80)
+    add_ons = serializers.ListField(child=PublicId("plan"), required=False, max_length=MOST_ADD_ONS)
     active = Boolean(required=False)
 
 

@@ -7,8 +7,6 @@ it at once.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,7 @@ from billing.errors import PlanNotFound, ProductNotFound, SlugTaken
 from billing.metrics import resets_by_metric
 from billing.models import Plan, PlanVersion, Price, Product, Subscription
 from billing.services import access
-from billing.services.catalogue import create_product, lock_catalogue
+from billing.services.catalogue import create_product, free_slug, lock_catalogue
 from billing.services.features import live_features, refuse_unfit_entitlements, unknown_sentence
 from billing.services.pricing import SHORT_FORM, PriceSpec, asked_prices, scheme_columns, spec_of
 from billing.stripe.queue import defer_push_plan
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
 CONTENTS = ("entitlements", "usage", "seats", "trial_days", "trial_requires_card", "add_ons")
 PRICING = frozenset({*SHORT_FORM, "prices"})
-SLUG_LENGTH = 80
 
 
 def plans_with_contents(scope: Scope) -> ScopedQuerySet[Plan]:
@@ -225,10 +222,7 @@ def _slug(scope: Scope, wanted: str | None, name: str) -> str:
         if wanted in taken:
             raise SlugTaken
         return wanted
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    stem = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[: SLUG_LENGTH - 8] or "plan"
-    numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
-    return stem if stem not in taken else next(slug for slug in numbered if slug not in taken)
+    return free_slug(name, taken, otherwise="plan")
 
 
 def _refuse_contradictions(specs: Sequence[PriceSpec], trial_days: int, *, is_default: bool, active: bool) -> None:

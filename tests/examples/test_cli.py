@@ -8,10 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 from standardwebhooks.webhooks import Webhook
@@ -158,52 +156,24 @@ def test_refusals_are_sentences(client: Client):
     assert "does not answer" in client("trigger", "customer.created", code=1)
 
 
-class Shelf(BaseHTTPRequestHandler):
-    """Stands in for the catalogue's route: what is put is kept, and a dry run keeps nothing."""
-
-    document: ClassVar[dict[str, Any]] = {}
-
-    def do_GET(self) -> None:
-        self._answer(Shelf.document)
-
-    def do_PUT(self) -> None:
-        document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        changed = document != Shelf.document
-        if "dryRun=true" not in self.path:
-            Shelf.document = document
-        self._answer({"changed": changed})
-
-    def _answer(self, body: Any) -> None:
-        assert self.headers["Authorization"] == "Bearer sbk_test_x"
-        assert self.path.startswith("/v1/catalogue")
-        content = json.dumps(body).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
-
-
-def test_the_catalogue_is_pulled_and_pushed(tmp_path: Path):
-    Shelf.document = {"plans": [{"slug": "pro"}]}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Shelf)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    client = Client(tmp_path, f"http://127.0.0.1:{server.server_address[1]}", "sbk_test_x")
+def test_the_catalogue_is_pulled_and_pushed(client: Client, tmp_path: Path):
     file = tmp_path / "catalogue.json"
-    try:
-        assert json.loads(client("catalogue", "pull")) == {"plans": [{"slug": "pro"}]}
-        client("catalogue", "pull", str(file))
-        file.write_text(file.read_text().replace("pro", "team"))
+    client("catalogue", "pull", str(file))
+    document = json.loads(file.read_text())
+    plan = {"slug": "pro-as-code", "name": "Pro", "priceCents": 2900, "currency": "usd", "product": "as-code"}
+    document["products"].append({"slug": "as-code", "name": "Orbit"})
+    document["plans"].append(plan)
+    file.write_text(json.dumps(document))
 
-        assert '"changed": true' in client("catalogue", "push", str(file), "--dry-run")
-        assert "--yes" in client("catalogue", "push", str(file), code=1)
-        assert Shelf.document == {"plans": [{"slug": "pro"}]}
-        assert client("catalogue", "push", str(file), "--yes").endswith("applied")
-        assert Shelf.document == {"plans": [{"slug": "team"}]}
-        file.write_text("{")
-        assert "cannot be read as JSON" in client("catalogue", "push", str(file), code=1)
-    finally:
-        server.shutdown()
-        server.server_close()
+    assert json.loads(client("catalogue", "push", str(file), "--dry-run"))["changed"] is True
+    assert "--yes" in client("catalogue", "push", str(file), code=1)
+    assert "pro-as-code" not in client("catalogue", "pull")
+    assert client("catalogue", "push", str(file), "--yes").endswith("applied")
+    assert "pro-as-code" in client("catalogue", "pull")
+    client("catalogue", "pull", str(file))
+    assert json.loads(client("catalogue", "push", str(file), "--dry-run"))["changes"] == []
+    plan["product"] = "nothing"
+    file.write_text(json.dumps(document))
+    assert "Unknown product nothing" in client("catalogue", "push", str(file), "--yes", code=1)
+    file.write_text("{")
+    assert "cannot be read as JSON" in client("catalogue", "push", str(file), code=1)

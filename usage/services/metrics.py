@@ -59,6 +59,18 @@ def create_metric(
     return metric
 
 
+def restore_metric(scope: Scope, name: str) -> Metric | None:
+    """Let an archived metric count again, with all that it counted; None where none has that name."""
+    require_change()
+    metric = Metric.objects.within(scope).locked().filter(name=name, archived_at__isnull=False).first()
+    if metric is None:
+        return None
+    metric.archived_at = None
+    metric.save(update_fields=["archived_at"])
+    audit(scope, "metric.restored", metric.public_id, detail={"name": name})
+    return metric
+
+
 def update_metric(scope: Scope, metric_id: str, changes: dict[str, Any]) -> Metric:
     """Change a metric's unit and thresholds, or how it counts while nothing was counted on it yet."""
     require_change()
