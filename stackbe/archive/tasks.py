@@ -40,6 +40,7 @@ def keep_erasure_list(timestamp: int) -> None:
     if not settings.ERASURE_LIST:
         return
     path = Path(settings.ERASURE_LIST)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.draft")
     draft.write_text("".join(f"{line}\n" for line in erasure_list()), encoding="utf-8")
     draft.replace(path)

@@ -132,6 +132,7 @@ def test_a_drill_restores_to_a_second_and_finds_the_copy_whole(copy, kept):
         row = connection.execute("select succeeded, detail from trust_backuprun where kind = 'drill'").fetchone()
     assert row[0]
     assert row[1]["faults"] == []
+    assert row[1]["erasedAgain"] == 0
     assert row[1]["rows"] > 100
     assert not list(copy.backups.parent.glob("drill-*")), "the scratch server's folder is removed"
 
