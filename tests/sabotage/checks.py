@@ -245,6 +245,8 @@ CHECKS = (
             "kernel/test_audit.py::test_a_change_that_fails_leaves_no_row",
             "kernel/test_audit.py::test_the_sealer_chains_each_row_once_in_order",
             "staff/test_console.py::test_revealing_takes_a_reason_and_records_it",
+            "trust/test_chains.py::test_tampering_is_found",
+            "trust/test_chains.py::test_a_tail_that_was_cut_is_found_by_the_head_that_was_kept_elsewhere",
         ),
     ),
     Check(
@@ -255,6 +257,10 @@ CHECKS = (
             "accounts/test_customer_delete.py::test_a_canary_is_in_no_table_in_the_clear_and_cannot_be_opened",
             "architecture/test_tenancy.py::test_every_model_with_personal_data_is_registered_for_export_and_erasure",
             "billing/test_subjects.py::test_an_erasure_leaves_what_the_law_keeps_and_no_name",
+            "security/test_erased.py::test_after_customers_and_organizations_are_erased_nothing_of_them_is_left",
+            "security/test_erased.py::test_after_the_account_is_erased_nothing_of_it_is_left",
+            "archive/test_receipts.py::test_anybody_can_check_a_receipt_with_the_published_key",
+            "archive/test_tenant_deletion.py::test_a_restored_backup_is_brought_up_to_the_list",
         ),
     ),
     Check(
@@ -280,8 +286,12 @@ CHECKS = (
     Check(
         27,
         "Every write that was acknowledged survives the database's kill; a backup opens again.",
-        ("runner/test_embedded_server.py::test_a_killed_server_starts_again_with_its_data",),
-        unsabotaged="what keeps writes is PostgreSQL's own log, which no edit of ours takes out",
+        (
+            "runner/test_embedded_server.py::test_a_killed_server_starts_again_with_its_data",
+            "trust/test_backups.py::test_a_drill_restores_to_a_second_and_finds_the_copy_whole",
+            "trust/test_backups.py::test_a_restored_server_holds_what_was_there_at_that_second_and_no_more",
+            "trust/test_sealed_files.py::test_a_file_that_was_cut_between_its_pieces_is_noticed",
+        ),
     ),
     Check(
         28,
