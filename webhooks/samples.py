@@ -65,6 +65,7 @@ def _subscription(past: str, moment: datetime) -> dict[str, Any]:
         "currentPeriodStart": render(moment),
         "currentPeriodEnd": render(moment + MONTH),
         "cancelAtPeriodEnd": False,
+        "scheduledChange": None,
         "canceledAt": render(moment) if past == "canceled" else None,
         "trialStart": render(moment - MONTH) if is_trial else None,
         "trialEnd": render(moment + timedelta(days=3)) if is_trial else None,

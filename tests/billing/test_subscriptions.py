@@ -43,6 +43,7 @@ def test_a_stripe_subscription_becomes_ours_with_an_event_and_a_history(
         "currentPeriodStart": render(START),
         "currentPeriodEnd": render(END),
         "cancelAtPeriodEnd": False,
+        "scheduledChange": None,
         "canceledAt": None,
         "trialStart": None,
         "trialEnd": None,

@@ -14,11 +14,11 @@ import pytest
 
 from tests.browser.conftest import PATIENCE_SECONDS
 from tests.browser.test_accessibility import AUDIT
-from tests.browser.test_customer_sign_in import PHONE
 from tests.members.authenticators import app_code
 from tests.signin.test_live import Caller
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("live")]
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 DARK = {**PHONE, "color_scheme": "dark"}
 
 

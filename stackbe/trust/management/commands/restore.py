@@ -40,6 +40,4 @@ class Command(BaseCommand):
         self.stdout.write(f"{manifest.name} lies in {data}, its WAL in {wal}.")
         self.stdout.write(f"Give both to PostgreSQL's account, then start it: chown -R postgres {data} {wal}")
         self.stdout.write("It replays to the second that you named, then takes writes. Before it serves anybody:")
-        self.stdout.write(
-            "  python3 manage.py reapply_erasures FILE   # the list of erasures, docs/data.md"
-        )
+        self.stdout.write("  python3 manage.py reapply_erasures FILE   # the list of erasures, docs/data.md")
