@@ -221,6 +221,11 @@ class ApiView(APIView):
         """Return the route's methods, for the Allow header."""
         return sorted({*self.access, "HEAD"} if "GET" in self.access else self.access)
 
+    def bucket_of(self, access: Access, address: str) -> limits.Bucket:
+        """Return what a call that proves nothing is counted against."""
+        limit, window = settings.ADDRESS_LIMITS[access.limit]
+        return limits.Bucket(f"{access.limit}:{self.route_name}:{http.network_of(address)}", limit, window)
+
     def access_by(self, method: str | None) -> Access | None:
         """Return what a method takes; HEAD is a GET whose body stays unsent (RFC 9110, section 9.3.2)."""
         return self.access.get("GET" if method == "HEAD" else method or "")
@@ -270,9 +275,7 @@ class ApiView(APIView):
         self._take(f"{access.limit}:{scope.credential}:{scope.session_id or scope.credential_id}", limit)
 
     def _count_address(self, access: Access) -> None:
-        caller = http.network_of(http.client_address(self.request._request))
-        limit, window = settings.ADDRESS_LIMITS[access.limit]
-        self._take(f"{access.limit}:{self.route_name}:{caller}", limit, window)
+        self._take(*self.bucket_of(access, http.client_address(self.request._request)))
 
     def _take(self, bucket: str, limit: int, window: int = limits.MINUTE) -> None:
         self._allowance = limits.take(bucket, limit, window)

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 
@@ -23,7 +23,13 @@ request_id: ContextVar[str] = ContextVar("stackbe_request_id", default="")
 address: ContextVar[str] = ContextVar("stackbe_address", default="")
 
 
-def client_address(request: HttpRequest) -> str:
+class HasMeta(Protocol):
+    """A request as far as it is looked at here."""
+
+    META: dict[str, Any]
+
+
+def client_address(request: HasMeta) -> str:
     """Return the caller's IP address.
 
     X-Forwarded-For is believed only for as many hops as TRUSTED_PROXIES counts: anything to the
@@ -65,9 +71,10 @@ def truncated(ip: str) -> str:
     return str(ipaddress.ip_network((parsed, prefix), strict=False).network_address)
 
 
-def country_of(request: HttpRequest) -> str:
+def country_of(request: HasMeta) -> str:
     """Return the caller's country (ISO 3166-1) as the proxy in front tells it in COUNTRY_HEADER, else nothing."""
-    told = request.headers.get(settings.COUNTRY_HEADER, "") if settings.COUNTRY_HEADER else ""
+    header = f"HTTP_{settings.COUNTRY_HEADER.upper().replace('-', '_')}"
+    told: str = request.META.get(header, "") if settings.COUNTRY_HEADER else ""
     return told.upper() if COUNTRY.fullmatch(told) and told.upper() not in NO_COUNTRY else ""
 
 

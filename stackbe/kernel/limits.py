@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -52,6 +53,14 @@ class Allowance:
     def retry_after_seconds(self) -> int:
         """Return whole seconds until a refused caller may try again, at least 1."""
         return max(1, math.ceil(self.reset_at - wall_clock().timestamp()))
+
+
+class Bucket(NamedTuple):
+    """What a call is counted against."""
+
+    name: str
+    limit: int
+    window_seconds: int
 
 
 def take(bucket: str, limit: int, window_seconds: int = MINUTE, cost: int = 1) -> Allowance:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sabotage.shapes import Edit, Sabotage
+from tests.sabotage.shapes import Edit, Sabotage, weakened
 
 LINKS = "accounts/services/magic_links.py"
 DEVELOPERS = "accounts/services/developers.py"
@@ -12,6 +12,16 @@ VIEWS = "accounts/views/auth.py"
 ENTRY = "accounts/services/entry.py"
 CONFIRMATION = "signin/test_confirmation_page.py"
 
+UNJUDGED_IN_SHORT = Edit(
+    VIEWS, "            if row.redirect_url:\n                redirect_target(app, row.redirect_url)\n", ""
+)
+REMEMBERED = "insert into accounts_spenttoken (id, expires_at) values (spent.id, spent.told_until);"
+TOLD_UNTIL = "expires_at + make_interval(secs => p_code_told_seconds) as told_until"
+DELETED_LATER = (
+    REMEMBERED,
+    REMEMBERED.replace(";", " on conflict do nothing;")
+    + " delete from accounts_magiclink where id = spent.id; delete from accounts_onetimecode where id = spent.id;",
+)
 ONCE = [
     Sabotage(
         "link-read-then-deleted",
@@ -32,6 +42,18 @@ ONCE = [
                 "SpentToken.unscoped.get_or_create(id=found.id, defaults={'expires_at': found.expires_at})\n",
             ),
         ),
+        sql=weakened(
+            "accounts_redeem",
+            (
+                "delete from accounts_magiclink",
+                "select id, expires_at as told_until into spent from accounts_magiclink",
+            ),
+            (
+                "and expires_at > p_moment\n    returning id, expires_at as told_until into spent",
+                "and expires_at > p_moment",
+            ),
+            DELETED_LATER,
+        ),
     ),
     Sabotage(
         "code-read-then-deleted",
@@ -50,6 +72,15 @@ ONCE = [
                 "OneTimeCode.objects.within(scope).filter(pk=found.pk).delete()\n"
                 "    SpentToken.unscoped.get_or_create(id=found.id, defaults={'expires_at': found.expires_at})\n",
             ),
+        ),
+        sql=weakened(
+            "accounts_redeem",
+            ("delete from accounts_onetimecode", f"select id, {TOLD_UNTIL} into spent from accounts_onetimecode"),
+            (
+                f"and customer_id = p_customer\n    returning id, {TOLD_UNTIL} into spent",
+                "and customer_id = p_customer",
+            ),
+            DELETED_LATER,
         ),
     ),
     Sabotage(
@@ -91,6 +122,7 @@ ONCE = [
         "the id of a spent link is remembered, so that the losers get the one error",
         ("signin/test_magic_links.py::test_a_link_works_once",),
         (Edit(LINKS, "    SpentToken.unscoped.create(id=found.id, expires_at=found.expires_at)\n", ""),),
+        sql=weakened("accounts_redeem", (REMEMBERED, "")),
     ),
     Sabotage(
         "invitation-read-then-deleted",
@@ -287,14 +319,24 @@ LED = [
         14,
         "a link's redirect is judged again when it is spent",
         ("signin/test_redirects.py::test_a_hostile_redirect_that_got_into_the_row_is_refused_when_the_link_is_spent",),
-        (Edit(LINKS, "    if found.redirect_url:\n        redirect_target(app, found.redirect_url)\n", ""),),
+        (
+            Edit(
+                LINKS,
+                "    if found.redirect_url:\n        redirect_target(app, found.redirect_url)\n    SpentToken",
+                "    SpentToken",
+            ),
+            UNJUDGED_IN_SHORT,
+        ),
     ),
     Sabotage(
         "redirect-unjudged-at-the-code",
         14,
         "a one-time code's redirect is judged again when it is spent",
         ("signin/test_redirects.py::test_a_callback_taken_away_while_a_code_is_under_way_spends_nothing",),
-        (Edit(LINKS, "    redirect_target(app, found.redirect_url)\n    customer =", "    customer ="),),
+        (
+            Edit(LINKS, "    redirect_target(app, found.redirect_url)\n    customer =", "    customer ="),
+            UNJUDGED_IN_SHORT,
+        ),
     ),
     Sabotage(
         "session-in-the-location",

@@ -74,3 +74,18 @@ def rewritten(function: str, text: str, instead: str) -> str:
     end $do$;
     reset role;
     """
+
+
+def weakened(function: str, *pieces: tuple[str, str]) -> str:
+    """Return the SQL that puts something else in the place of pieces of a function that runs as its caller, or fails."""
+    steps = "".join(
+        f"""
+      if position('{text}' in found) = 0 then raise 'the text is not in {function}'; end if;
+      found := replace(found, '{text}', '{instead}');"""
+        for text, instead in pieces
+    )
+    return f"""
+    do $do$ declare found text := pg_get_functiondef('{function}'::regproc); begin{steps}
+      execute found;
+    end $do$;
+    """
