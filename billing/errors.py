@@ -18,6 +18,12 @@ class PlanNotFound(NotFound):
     message = "No such plan."
 
 
+class CouponNotFound(NotFound):
+    """Another app's coupon and none at all look alike."""
+
+    message = "No such coupon."
+
+
 class FeatureNotFound(NotFound):
     """No feature of this app has that key."""
 
@@ -67,6 +73,12 @@ class SlugTaken(Conflict):
     """A slug names one active plan of an app."""
 
     message = "An active plan with this slug exists."
+
+
+class CouponExists(Conflict):
+    """A code stands for one coupon that can be redeemed."""
+
+    message = "A coupon with this code exists. Archive it with DELETE /v1/coupons/:id, or choose another code."
 
 
 class PlanArchived(Conflict):

@@ -2,6 +2,7 @@
 
 from billing.models.access import Access, DefaultAccess, EntitlementOverride
 from billing.models.catalogue import Feature, Plan, PlanVersion, Price, Product
+from billing.models.coupons import Coupon
 from billing.models.stripe import (
     Checkout,
     StripeConnection,
@@ -16,6 +17,7 @@ from billing.models.subscriptions import InvoiceReference, Subscription, Subscri
 __all__ = [
     "Access",
     "Checkout",
+    "Coupon",
     "DefaultAccess",
     "EntitlementOverride",
     "Feature",

@@ -24,6 +24,7 @@ from billing.stripe.buyers import buying_organization, find_buyer, forget_at_str
 from billing.stripe.catalogue_push import push_plan
 from billing.stripe.connect import ready_connection, refresh_health
 from billing.stripe.contacts import contact_of
+from billing.stripe.coupons import SPENT, SPENT_SENTENCE, discount_of
 from billing.stripe.errors import (
     AccountLeft,
     AccountLost,
@@ -153,6 +154,8 @@ def _make(scope: Scope, opening: Opening) -> dict[str, str]:
         )
     except StripeRefused as refused:
         _record_refusal(scope, opening)
+        if refused.stripe_code in SPENT:
+            raise ValidationFailed(fields={"couponCode": [SPENT_SENTENCE]}) from None
         about_price = refused.param.startswith("line_items") and not isinstance(refused, StripeObjectGone)
         if about_price and not _sold_at_stripe(opening.account, price):
             raise PriceArchivedAtStripe from None
@@ -350,7 +353,7 @@ def _session_params(scope: Scope, opening: Opening, price: Price, stripe_custome
         "metadata": marks,
     }
     if checkout.coupon_code:
-        params["discounts"] = [_discount(opening.account, checkout.coupon_code)]
+        params["discounts"] = [discount_of(opening.account, checkout.coupon_code)]
     if price.interval == Price.Interval.ONE_TIME:
         return params | {"mode": "payment", "payment_intent_data": {"metadata": marks}}
     data: Json = {"metadata": marks}
@@ -360,16 +363,6 @@ def _session_params(scope: Scope, opening: Opening, price: Price, stripe_custome
             params["payment_method_collection"] = "if_required"
             data["trial_settings"] = {"end_behavior": {"missing_payment_method": "cancel"}}
     return params | {"mode": "subscription", "subscription_data": data}
-
-
-def _discount(account: ConnectedAccount, code: str) -> Json:
-    """Return the discount that a code stands for: a promotion code's, else a coupon's own id."""
-    for found in account.list("promotion_code", {"code": code, "active": True}, most=1):
-        return {"promotion_code": found["id"]}
-    try:
-        return {"coupon": account.fetch("coupon", code)["id"]}
-    except StripeRefused:
-        raise ValidationFailed(fields={"couponCode": ["No such coupon."]}) from None
 
 
 def _record_refusal(scope: Scope, opening: Opening) -> None:

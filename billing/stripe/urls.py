@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing.stripe import api_views, views
+from billing.stripe import api_views, coupon_views, views
 from stackbe.kernel.routes import may, route
 
 ROUTES = [
     route("checkout/session", api_views.CheckoutSession, "checkout-session", POST=may("checkout:write")),
+    route(
+        "coupons", coupon_views.Coupons, "coupons", GET=may("plans:read"), POST=may("plans:write")
+    ),
+    route(
+        "coupons/<str:coupon_id>", coupon_views.OneCoupon, "coupon", GET=may("plans:read"), DELETE=may("plans:write")
+    ),
     route("portal/session", api_views.PortalSession, "portal-session", POST=may("subscriptions:write")),
     route(
         "subscriptions/current", api_views.CurrentSubscription, "subscription-current", GET=may("subscriptions:read")

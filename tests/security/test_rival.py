@@ -10,14 +10,17 @@ import pytest
 from accounts.services.customers import find_customer
 from accounts.services.social_identities import connect
 from accounts.services.social_protocol import Person
+from billing.models import Coupon
 from stackbe.kernel.ids import encode, new_id
 from stackbe.kernel.scope import Credential
+from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change
 from stackbe.urls import ROUTES
 from tests.cast import Api
 
 PREFIX_OF = {
     "app_id": "app",
+    "coupon_id": "coup",
     "customer_id": "cust",
     "delivery_id": "del",
     "endpoint_id": "we",
@@ -113,6 +116,7 @@ def specimens(acme, acme_api):
     assert all("id" in row for row in (subscription, endpoint, metric)), (subscription, endpoint, metric)
     return {
         "app_id": acme.app,
+        "coupon_id": coupon_of(acme),
         "customer_id": customer["id"],
         "delivery_id": delivery["id"],
         "endpoint_id": endpoint["id"],
@@ -136,6 +140,14 @@ def connected(company, customer_id: str) -> str:
     with change(company.scope):
         customer = find_customer(company.scope, public_id=customer_id)
         return connect(company.scope, customer, "sso", Person("https://a.example", "ada", None, None)).public_id
+
+
+def coupon_of(company) -> str:
+    """Return the id of a coupon, as if Stripe had made it."""
+    with change(company.scope):
+        row = Coupon(**owned_by(company.scope), code="HALF", percent_off=50, stripe_promotion_id="promo_1")
+        row.save(force_insert=True)
+        return row.public_id
 
 
 def filled(url: str, ids: dict[str, str]) -> str:
@@ -207,6 +219,7 @@ LISTS = (
     "/plans",
     "/features",
     "/metrics",
+    "/coupons",
     "/subscriptions",
     "/invoices",
     "/events",

@@ -45,6 +45,9 @@ def test_every_call_names_the_account_carries_its_intent_and_takes_no_share(shop
     shop.api.post(f"{path}/pause")
     shop.api.post(f"{path}/resume")
     shop.api.patch(f"/plans/{shop.plan}", {"priceCents": 3900})
+    for each in ({"percentOff": 12.5}, {"amountOffCents": 500, "currency": "usd", "maxRedemptions": 5}):
+        coupon = shop.api.post("/coupons", {"code": f"SAVE-{len(each)}", **each}).json()
+        shop.api.delete(f"/coupons/{coupon['id']}")
     shop.deliver()
     shop.api.post(f"/subscriptions/{subscription['id']}/cancel", {"immediately": True})
     run_jobs()
