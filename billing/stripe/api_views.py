@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.services.customers import find_customer
+from billing.models import Price
 from billing.serializers.subscriptions import (
     LARGEST_QUANTITY,
     CurrentQuery,
@@ -61,7 +62,10 @@ class CustomerReferenceSchema(OpenApiSerializerFieldExtension):  # type: ignore[
 
 
 class CheckoutInput(Input):
-    """What is to be bought, by whom, and where the browser goes afterwards."""
+    """What is to be bought, by whom, and where the browser goes afterwards.
+
+    `interval` and `currency` choose among a plan's prices; without them it is the first.
+    """
 
     customer_id = Text(max_length=40, required=False)
     email = Email(required=False)
@@ -69,6 +73,8 @@ class CheckoutInput(Input):
     plan_id = Text(max_length=40)
     success_url = Url()
     cancel_url = Url()
+    interval = serializers.ChoiceField(choices=Price.Interval.choices, required=False)
+    currency = Text(min_length=3, max_length=3, required=False)
     coupon_code = Text(max_length=80, required=False)
     quantity = Integer(min_value=1, max_value=LARGEST_QUANTITY, required=False)
     organization_id = Text(max_length=40, required=False)

@@ -170,7 +170,7 @@ def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Openi
     check_way_back(scope, {"successUrl": asked["success_url"], "cancelUrl": asked["cancel_url"]})
     customer = find_buyer(scope, asked)
     Customer.objects.within(scope).locked().get(pk=customer.pk)  # Two checkouts of one customer take turns here.
-    plan, version, price = _offer(scope, asked["plan_id"])
+    plan, version, price = _offer(scope, asked)
     account = ConnectedAccount(ready_connection(scope).account_id)
     organization_id = buying_organization(scope, asked.get("organization_id"), customer)
     _refuse_second(scope, customer, organization_id, plan)
@@ -217,13 +217,20 @@ def check_way_back(scope: Scope, urls: dict[str, str]) -> None:
         raise ValidationFailed(fields=wrong)
 
 
-def _offer(scope: Scope, plan_id: str) -> tuple[Plan, PlanVersion, Price]:
-    plan = Plan.objects.within(scope).select_related("product").fetch(plan_id, PlanNotFound)
+def _offer(scope: Scope, asked: dict[str, Any]) -> tuple[Plan, PlanVersion, Price]:
+    """Return what is sold: the plan's first price, or its first in the rhythm and currency that were asked for."""
+    plan = Plan.objects.within(scope).select_related("product").fetch(asked["plan_id"], PlanNotFound)
     if not plan.active:
         raise PlanArchived
     version = PlanVersion.objects.within(scope).get(plan=plan, number=plan.version)
-    prices = Price.objects.within(scope).filter(plan_version=version, replaced_at__isnull=True)
-    price = prices.order_by("position").first()
+    rows = Price.objects.within(scope).filter(plan_version=version, replaced_at__isnull=True)
+    prices = list(rows.order_by("position"))
+    wanted = {name: asked[name].lower() for name in ("interval", "currency") if asked.get(name)}
+    fitting = [price for price in prices if all(getattr(price, name) == wanted[name] for name in wanted)]
+    if prices and not fitting:
+        offers = ", ".join(dict.fromkeys(f"{price.interval} in {price.currency}" for price in prices))
+        raise ValidationFailed(fields={name: [f"The plan has no such price. It has: {offers}."] for name in wanted})
+    price = fitting[0] if fitting else None
     if price is None or price.free:
         raise PlanNotForSale
     return plan, version, price

@@ -365,3 +365,33 @@ def test_a_second_subscription_is_refused_while_stripe_is_down(shop: Any, settin
     answer = shop.api.post("/checkout/session", shop.order())
 
     assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
+
+
+@pytest.mark.parametrize(
+    ("asked", "paid"),
+    [
+        ({}, ("usd", 2900)),
+        ({"interval": "year"}, ("usd", 29000)),
+        ({"currency": "EUR"}, ("eur", 2500)),
+        ({"interval": "year", "currency": "eur"}, ("eur", 25000)),
+    ],
+)
+def test_a_plan_is_bought_in_the_rhythm_and_currency_that_were_asked_for(shop: Any, asked: Any, paid: Any):
+    amounts = {("usd", "month"): 2900, ("usd", "year"): 29000, ("eur", "month"): 2500, ("eur", "year"): 25000}
+    prices = [{"currency": c, "interval": i, "unitAmountCents": a} for (c, i), a in amounts.items()]
+    plan = shop.api.post("/plans", {"name": "Both", "prices": prices}).json()["id"]
+
+    assert shop.subscribe(planId=plan, **asked)["status"] == "active"
+
+    [invoice] = shop.api.get(f"/invoices?customerId={shop.customer()}").json()["data"]
+    assert (invoice["currency"], invoice["amountPaidCents"]) == paid
+
+
+def test_a_price_that_the_plan_lacks_is_refused_with_those_that_it_has(shop: Any):
+    for asked in ({"interval": "year"}, {"currency": "eur"}, {"interval": "year", "currency": "usd"}):
+        response = shop.api.post("/checkout/session", shop.order(**asked))
+
+        assert (response.status_code, response.json()["code"]) == (400, "VALIDATION_ERROR")
+        assert set(response.json()["fields"]) == set(asked)
+        assert all("month in usd" in said for [said] in response.json()["fields"].values())
+    assert shop.api.post("/checkout/session", shop.order(interval="fortnight")).status_code == 400
