@@ -79,10 +79,8 @@ def create_coupon(scope: Scope, asked: dict[str, Any]) -> Coupon:
         if refused.param == "code" or refused.stripe_code == "resource_already_exists":
             raise CouponExists("The Stripe account has an active promotion code of this name already.") from None
         raise
-    with change(scope):
-        made = Coupon.objects.within(scope).get(pk=coupon.pk)
-        audit(scope, "coupon.created", made.public_id, detail={"code": made.code})
-    return made
+    with reading(scope):
+        return Coupon.objects.within(scope).get(pk=coupon.pk)
 
 
 def archive_coupon(scope: Scope, coupon_id: str) -> None:
@@ -193,8 +191,10 @@ def _make(scope: Scope, account: ConnectedAccount, coupon: Coupon, kind: str, pa
         intent = record_intent(scope, f"{kind}.create", coupon.pk, account.id, once=True)
     made = perform(scope, intent, lambda: account.create(kind, params, intent=intent))
     with change(scope):
-        Coupon.objects.within(scope).locked().filter(pk=coupon.pk).update(**{column: made["id"]})
+        news = Coupon.objects.within(scope).filter(pk=coupon.pk, **{column: ""}).update(**{column: made["id"]})
         settle(scope, intent, made["id"])
+        if news and kind == "promotion_code":
+            audit(scope, "coupon.created", coupon.public_id, detail={"code": coupon.code})
     return str(made["id"])
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.models import AuditEvent
+from stackbe.kernel.transactions import reading
 from tests.refusals import assert_hidden, assert_needs_credential, assert_needs_scope, assert_refuses_each, never
 
 HALF = {"code": "HALF-OFF", "percentOff": 50}
@@ -128,6 +130,8 @@ def test_a_call_that_was_cut_off_is_gone_on_with_and_makes_nothing_twice(shop: A
     assert other.status_code == 409
     assert again.status_code == 201
     assert (len(at_stripe(shop, "coupons")), len(at_stripe(shop, "promotion_codes"))) == (1, 1)
+    with reading(shop.company.scope):
+        assert AuditEvent.objects.within(shop.company.scope).filter(action="coupon.created").count() == 1
 
 
 def test_terms_that_do_not_fit_together_are_named(shop: Any):
