@@ -129,7 +129,7 @@ class CatalogueOutput(Output):
         return dict(instance)
 
 
-class ChangeOutput(Output):
+class DocumentChangeOutput(Output):
     """One difference. `before` and `after` hold the fields that differ.
 
     `subscribers` is how many have the plan now; `newVersion` is the one that they do not get.
@@ -149,7 +149,7 @@ class DifferenceOutput(Output):
 
     dry_run = Boolean()
     changed = Boolean()
-    changes = ChangeOutput(many=True)
+    changes = DocumentChangeOutput(many=True)
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the shape above, which the service speaks already."""

@@ -346,7 +346,7 @@ LED = [
         (
             Edit(
                 ENTRY,
-                "    return with_token(target, text)\n",
+                '    return with_token(target or app.settings.verification_url or "", text)\n',
                 "    from accounts.services.sessions import start_session\n\n"
                 "    return with_token(target, start_session(scope, customer).access_token)\n",
             ),

@@ -42,6 +42,8 @@ NO_TEXT = {
     "features[]", "fromCustomerId", "metric", "organizationId", "planId", "prices[].currency", "productId",
     "refreshToken", "resumesAt", "scopes[]", "settings.brandColor", "subscriptionId", "timestamp", "token", "code",
     "usage[].metric", "usage[].overage?", "addOns[]", "factorToken", "settings.logoUrl", "filter{}", "since", "until", "state", "nonce", "redirectUrl",
+    "advance", "to", "customers[]", "features[].metric", "plans[].addOns[]", "plans[].currency", "plans[].entitlements{}",
+    "plans[].prices[].currency", "plans[].product", "plans[].usage[].metric",
 }  # fmt: skip
 # Operations whose text is only compared or handed to Stripe, which does not answer here; nothing of it is kept.
 KEPT_NOWHERE = {
@@ -135,6 +137,7 @@ def planted(acme, acme_api, desk, mailbox, caplog, settings):  # noqa: F811, PLR
         "currency": "usd", "interval": "month", "isDefault": True, "productId": product["id"],
         "usage": [{"metric": "calls", "included": 9, "mode": "hard"}, {"metric": "people", "included": 9}]})  # fmt: skip
     send("PATCH", f"/plans/{plan['id']}", {"name": own("patchPlan", "name"), "slug": own("patchPlan", "slug")})
+    send("PUT", "/catalogue", catalogue(send("GET", "/catalogue", None), own))
     hook = send("POST", "/webhook-endpoints", {"url": own("postWebhookEndpoints", "url", "https://example.com/{}"),
         "description": own("postWebhookEndpoints", "description"), "events": ["*"]})  # fmt: skip
     send("PATCH", f"/webhook-endpoints/{hook['id']}", {"url": own("patchWebhookEndpoint", "url", "https://example.com/{}"),
@@ -186,6 +189,10 @@ def planted(acme, acme_api, desk, mailbox, caplog, settings):  # noqa: F811, PLR
     batch = {"customerId": ann["id"], "metric": "people", "value": put("postUsageTrackBatch", "events[].value"),
              "idempotencyKey": put("postUsageTrackBatch", "events[].idempotencyKey")}  # fmt: skip
     send("POST", "/usage/track/batch", {"events": [batch]})
+    key = put("putUsageSync", "idempotencyKey")
+    send("PUT", "/usage/sync", {"customerId": ann["id"], "metric": "calls", "value": 3, "idempotencyKey": key})
+    reason = put("postCustomerCredits", "reason")
+    send("POST", f"/customers/{ann['id']}/credits", {"metric": "calls", "quantity": 5, "reason": reason})
     send("GET", f"/customers?q={put('getCustomers', 'q', mail)}", None)
     send(
         "POST",
@@ -208,6 +215,22 @@ def planted(acme, acme_api, desk, mailbox, caplog, settings):  # noqa: F811, PLR
     run_jobs(tolerate=True)
     given.club = club["id"]
     return given
+
+
+def catalogue(document_, own):
+    """Return the catalogue's document with one more row in each section."""
+
+    def name(field: str) -> str:
+        return str(own("putCatalogue", field))
+
+    document_["metrics"].append({"name": name("metrics[].name"), "unit": name("metrics[].unit")})
+    document_["features"].append({"key": name("features[].key"), "name": name("features[].name"), "type": "boolean"})
+    product = {"slug": name("products[].slug"), "name": name("products[].name")}
+    product |= {"description": name("products[].description"), "metadata": {"note": name("products[].metadata{}")}}
+    document_["products"].append(product)
+    document_["plans"].append({"slug": name("plans[].slug"), "name": name("plans[].name"), "product": product["slug"],
+        "priceCents": 900, "currency": "usd", "interval": "month"})  # fmt: skip
+    return document_
 
 
 def app_body(own, operation):
