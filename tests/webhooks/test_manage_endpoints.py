@@ -252,6 +252,7 @@ def test_the_catalogue_is_what_the_api_document_names() -> None:
         "subscription.trial_ending", "usage.threshold_reached", "invoice.created",
         "organization.created", "organization.updated", "organization.deleted",
         "organization.member_added", "organization.member_removed", "webhook.test",
+        "customer.identity_linked", "customer.identity_unlinked",
     }  # fmt: skip
 
     assert set(EVENT_TYPES) == named
