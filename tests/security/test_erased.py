@@ -294,18 +294,22 @@ def places(company, caplog) -> dict[str, str]:
     formatter = JsonFormatter()
     records = [*caplog.get_records("setup"), *caplog.get_records("call")]
     lines = [formatter.format(r) for r in records if not r.name.startswith("django.db")]
-    files = [
-        p
-        for p in Path(state.home()).rglob("*")
-        if p.is_file() and "postgres" not in str(p) and p.stat().st_size < 2**22
-    ]
+    files = [path for path in Path(state.home()).rglob("*") if "postgres" not in str(path)]
     return {
         **dump(),
         **decrypted(company),
         "mail": str(inbox.messages(limit=10_000)),
         "log": "\n".join(lines),
-        "files": "\n".join(p.read_bytes().decode("latin-1") for p in files if "pg" not in p.parts),
+        "files": "\n".join(content_of(path) for path in files if "pg" not in path.parts),
     }
+
+
+def content_of(path: Path) -> str:
+    """Return a small file's content; one that another process has just taken away holds nothing any more."""
+    try:
+        return path.read_bytes().decode("latin-1") if path.is_file() and path.stat().st_size < 2**22 else ""
+    except FileNotFoundError:
+        return ""
 
 
 def hits(canaries, places_):
