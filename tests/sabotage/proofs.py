@@ -143,28 +143,8 @@ FACTORED = [
             ),
         ),
     ),
-    Sabotage(
-        "challenge-stays",
-        19,
-        "a passkey's challenge is taken by its first answer",
-        ("factors/test_factor_page.py::test_a_passkeys_challenge_is_taken_by_a_wrong_answer_and_lives_five_minutes",),
-        (Edit("accounts/services/customer_factors.py", "    visit.challenge = visit.challenge_at = None\n", ""),),
-    ),
 ]
 LEFT_BEHIND = [
-    Sabotage(
-        "identities-kept",
-        24,
-        "erasing a person forgets their accounts elsewhere",
-        ("signin/test_social_identities.py::test_an_export_holds_them_and_the_deleted_keep_none",),
-        (
-            Edit(
-                "accounts/subjects.py",
-                "    return attempts.delete()[0] + identities_of(scope, subject_id).delete()[0]\n",
-                "    return attempts.delete()[0]\n",
-            ),
-        ),
-    ),
     Sabotage(
         "factors-kept",
         24,
@@ -184,13 +164,6 @@ LEFT_BEHIND = [
         "nothing of an erased person can be opened any more",
         (LEAKS,),
         (Edit("stackbe/kernel/subjects.py", "    unit.keys.destroy_subject(subject_id)\n", ""),),
-    ),
-    Sabotage(
-        "external-id-kept",
-        24,
-        "nothing of an erased person lies readable",
-        (LEAKS,),
-        (Edit("accounts/subjects.py", "            external_id=None,\n", ""),),
     ),
     Sabotage(
         "receipt-unsigned",
