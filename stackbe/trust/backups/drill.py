@@ -27,7 +27,7 @@ from stackbe.kernel.transactions import forbid_transaction
 from stackbe.runner import devdb, roles, state
 from stackbe.trust.backups.programs import BackupFailed
 from stackbe.trust.backups.restore import restore
-from stackbe.trust.backups.store import PARTIAL, SEGMENT, Manifest, Store
+from stackbe.trust.backups.store import Manifest, Store
 from stackbe.trust.models import BackupRun
 
 REPLAY_SECONDS = 900.0
@@ -201,20 +201,6 @@ def _counts(copy: psycopg.Connection[tuple[Any, ...]]) -> dict[str, int]:
         row = copy.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(name))).fetchone()
         counts[name] = int(row[0]) if row else 0
     return counts
-
-
-def last_archived(store: Store | None = None) -> datetime | None:
-    """Return when WAL was last kept, None where it never was."""
-    folder = (store or Store()).folder / "wal"
-    names = [path for path in folder.iterdir() if SEGMENT.match(path.name) or PARTIAL in path.name]
-    if not names:
-        return None
-    return datetime.fromtimestamp(max(path.stat().st_mtime for path in names), tz=UTC)
-
-
-def older_than(moment: datetime | None, seconds: float) -> bool:
-    """Say whether a moment lies further back than some seconds, or never was."""
-    return moment is None or (wall_clock() - moment).total_seconds() > seconds
 
 
 def folder_of(path: str) -> Path:
