@@ -138,7 +138,8 @@ def offer_of(token: str) -> Offer:
     with reading(scope):
         invitation = MemberInvitation.objects.within(scope).filter(pk=found.id).first()
         if invitation is None:
-            raise TokenInvalid
+            # Taken or revoked since the look-up: whoever comes a moment late is told which.
+            raise _why_not(token)
         return Offer(found, opaque.masked(invitation.email), bytes(invitation.email_index))
 
 
