@@ -57,7 +57,13 @@ def export_counts(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
 
 
 def erase_usage(scope: Scope, subject_id: UUID) -> int:
-    """Delete a person's counts, credits and reservations, and the keys that guarded them."""
+    """Delete a person's counts, credits and reservations, and the keys that guarded them.
+
+    Credits and counters are held first, in the order in which the atomic step takes them, so that what is being
+    counted is waited for and goes too.
+    """
+    for held in (Credit.objects, Counter.objects):
+        list(held.within(scope).filter(customer_id=subject_id).locked().order_by("id").values_list("pk"))
     gone = Reservation.objects.within(scope).filter(customer_id=subject_id).delete()[0]
     gone += Credit.objects.within(scope).filter(customer_id=subject_id).delete()[0]
     gone += Counter.objects.within(scope).filter(customer_id=subject_id).delete()[0]

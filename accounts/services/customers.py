@@ -40,6 +40,7 @@ from webhooks.outbox import emit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from uuid import UUID
 
     from stackbe.kernel.scope import Scope
     from stackbe.kernel.tenancy import ScopedQuerySet
@@ -141,6 +142,15 @@ def find_customer(
     if found is None:
         raise CustomerNotFound
     return found
+
+
+def hold_customer(scope: Scope, customer_id: UUID) -> None:
+    """Hold a customer until the change ends, so that nothing is written for one who is erased meanwhile.
+
+    Raises `CustomerNotFound` where their deletion was asked for since they were found.
+    """
+    require_change()
+    live_customers(scope).select_for_update(no_key=True).only("id").fetch(customer_id, CustomerNotFound)
 
 
 def customer_by_email(scope: Scope, email: str) -> Customer | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import JSONField, Value
 
+from accounts.services.customers import hold_customer
 from billing.errors import FeatureNotFound
 from billing.models import EntitlementOverride
 from billing.services import access
@@ -30,6 +31,7 @@ def grant_override(
     Granting again replaces the grant. Both are audited with who and why.
     """
     require_change()
+    hold_customer(scope, customer.id)
     feature = find_feature(scope, feature_key)
     if (sentence := unfit(feature.type, value)) is not None:
         raise ValidationFailed(fields={"value": [sentence]})

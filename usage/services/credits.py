@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, Sum
 
+from accounts.services.customers import hold_customer
 from billing.services.access import refresh_state
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, render
@@ -43,6 +44,7 @@ def grant_credit(
     app is told with the customer's whole state. Raises `MetricNotFound`.
     """
     require_change()
+    hold_customer(scope, customer.id)
     counted = metric_named(scope, metric)
     if counted.aggregation in LEVELS:
         sentence = "Credits are spent by metrics that add up. Raise the limit of a level with an override."
