@@ -42,6 +42,38 @@ select uuidv7(), a.tenant_id, a.id, k.kind, k.environment, k.name, 'sbk_test_' |
 from apps a, (select * from apikeys_apikey where kind = 'secret' order by id limit 1) k
 on conflict do nothing
 """
+# What is kept of each customer besides: their usage, and a copy of the first row of what else there is.
+USAGE = """
+insert into usage_counter (id, tenant_id, app_id, customer_id, metric_id, period_start, period_end, used, credited,
+  carried, passed_on, held, hour_start, hour_used, day_used, reached, billed, billing, updated_at)
+select uuidv7(), c.tenant_id, c.app_id, c.id, m.id, date_trunc('month', now(), 'UTC'),
+  date_trunc('month', now(), 'UTC') + interval '1 month', 5, 0, 0, 0, 0, date_trunc('hour', now()), 5, 5,
+  '{}', 0, 0, now()
+from accounts_customer c join usage_metric m on m.app_id = c.app_id;
+insert into usage_record
+select tenant_id, app_id, customer_id, metric_id, period_start, sha256(id::text::bytea), 5, now() from usage_counter;
+insert into usage_bucket
+select tenant_id, app_id, customer_id, metric_id, period_start, hour_start - interval '1 hour', 1, 5 from usage_counter;
+insert into usage_credit (id, tenant_id, app_id, customer_id, metric_id, quantity, remaining, priority, reason,
+  granted_by, created_at)
+select uuidv7(), tenant_id, app_id, customer_id, metric_id, 5, 5, 50, '', 'bench', now() from usage_counter;
+insert into usage_reservation (id, tenant_id, app_id, customer_id, metric_id, counter_id, quantity, status, expires_at,
+  created_at)
+select uuidv7(), tenant_id, app_id, customer_id, metric_id, id, 1, 'held', now() + interval '1 hour', now()
+from usage_counter;
+"""
+BY_CUSTOMER = "sha256(c.id::text::bytea)"
+COPIED = {
+    "kernel_subjectkey": {"id": "uuidv7()", "subject_id": "c.id"},
+    "accounts_customersession": {"id": "uuidv7()", "customer_id": "c.id"},
+    "accounts_refreshtoken": {"id": "uuidv7()", "session_id": "c.id", "digest": BY_CUSTOMER},
+    "accounts_magiclink": {"id": "uuidv7()", "email_index": BY_CUSTOMER, "token_digest": BY_CUSTOMER},
+    "apikeys_apikey": {"id": "uuidv7()", "lookup": "left(md5(c.id::text), 8)", "digest": BY_CUSTOMER},
+}
+COLUMNS = """
+select column_name from information_schema.columns
+where table_schema = 'public' and table_name = %s and is_generated = 'NEVER' order by ordinal_position
+"""
 SOME = "select id from accounts_customer tablesample system_rows(1000)"
 
 
@@ -83,6 +115,30 @@ def more_customers(stand, number):
     return number
 
 
+def fill(stand, number):
+    """Let there be so many customers and so much of what is kept of each; return the tables and their rows."""
+    with _owner(stand) as connection:
+        connection.execute(CUSTOMERS, [number])
+        connection.execute(USAGE)
+        for table, instead in COPIED.items():
+            names = [name for (name,) in connection.execute(COLUMNS, [table])]
+            values = ", ".join(instead.get(name, f"m.{name}") for name in names)
+            connection.execute(
+                f"insert into {table} ({', '.join(names)}) select {values}"
+                f" from accounts_customer c, (select * from {table} limit 1) m on conflict do nothing"
+            )
+        connection.execute("vacuum analyze")
+        found = connection.execute("select relname, reltuples::bigint from pg_class where relkind in ('r', 'p')")
+        return dict(found.fetchall())
+
+
+def tell_plans(stand, settings):
+    """Have every statement of the web's role tell its plan."""
+    with _owner(stand) as connection:
+        for name, value in settings.items():
+            connection.execute(f"alter role stackbe_web set {name} = '{value}'")
+
+
 def more_apps(stand, number):
     """Let there be so many apps, each of a tenant of its own with a key."""
     with _owner(stand) as connection:
@@ -118,5 +174,9 @@ def _megabytes(stand):
     return total / 1024
 
 
+@contextmanager
 def _owner(stand):
-    return roles.connect(stand.database.url("postgres"))
+    """Connect as somebody whose rows need no looking up of what they point at: a million of them are copies."""
+    with roles.connect(stand.database.url("postgres")) as connection:
+        connection.execute("set session_replication_role = replica")
+        yield connection
