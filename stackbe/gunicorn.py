@@ -22,7 +22,7 @@ from prometheus_client import multiprocess
 bind = os.environ.get("WEB_BIND", f"0.0.0.0:{os.environ.get('PORT', '8000')}").split(",")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 # Threads, because a request may wait seconds for Stripe; a few, because each keeps a database connection.
-worker_class = "gthread"
+worker_class = "stackbe.web_worker.PromptWorker"
 threads = int(os.environ.get("WEB_THREADS", "4"))
 timeout = 60
 graceful_timeout = 25

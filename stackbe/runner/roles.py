@@ -23,6 +23,7 @@ from stackbe.runner.state import DATABASE_URLS, RunnerError
 
 DATABASE = "stackbe"
 OWNER = "stackbe_owner"
+WEB = "stackbe_web"
 LOGIN_ROLES = ("stackbe_owner", "stackbe_web", "stackbe_worker", "stackbe_staff")
 # Owns the SECURITY DEFINER look-ups that run before the tenant is known; nobody logs in as it.
 LOOKUP_ROLE = "stackbe_lookup"
@@ -32,6 +33,8 @@ BACKUP_URL = "DATABASE_BACKUP_URL"
 # The tests' own, on the tests' own server: it may become any of the others.
 TEST_ROLE = "stackbe_test"
 OLDEST_SERVER = 160000
+# How long the web waits at the most: what takes longer would answer a caller who has left. Workers have time.
+WEB_PATIENCE = {"lock_timeout": "5s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "60s"}
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -54,6 +57,12 @@ def make_roles(connection: Connection, passwords: Mapping[str, str] | None = Non
         if role not in present:
             kind = sql.SQL("nologin" if role == LOOKUP_ROLE else "login")
             connection.execute(sql.SQL("create role {} {}").format(sql.Identifier(role), kind))
+    for setting, value in WEB_PATIENCE.items():
+        connection.execute(
+            sql.SQL("alter role {} set {} = {}").format(
+                sql.Identifier(WEB), sql.Identifier(setting), sql.Literal(value)
+            )
+        )
     for role, password in (passwords or {}).items():
         hashed = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
         connection.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(hashed)))
