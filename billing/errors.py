@@ -87,6 +87,30 @@ class PlanArchived(Conflict):
     message = "This plan is archived. Set active to true with PATCH /v1/plans/:id to sell it again."
 
 
+class MigrationNotFound(NotFound):
+    """Another app's migration and none at all look alike."""
+
+    message = "No such migration of this plan."
+
+
+class MigrationRunning(Conflict):
+    """Two runs over the same subscribers would each undo what the other counts."""
+
+    message = "A migration of this plan is running. Wait until it is done, or stop it with DELETE."
+
+
+class NobodyToMigrate(Conflict):
+    """Every subscriber has the newest version."""
+
+    message = "No subscriber of this plan has an older version."
+
+
+class ChangeWaits(Conflict):
+    """A migration does not take the place of what the customer chose."""
+
+    message = "A change waits for this subscription. Let it take hold, or take it back, then migrate it."
+
+
 class PlanIsPaid(ValidationFailed):
     """Only Stripe can take money."""
 

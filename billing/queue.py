@@ -17,6 +17,7 @@ REFRESH_ACCESS = "billing.refresh_access"
 ANNOUNCE_DEFAULT = "billing.announce_default"
 FOLLOW_SEATS = "billing.follow_seats"
 MAIL_REMINDER = "billing.mail_reminder"
+MIGRATE_SUBSCRIBERS = "billing.migrate_subscribers"
 
 
 def defer_refresh(scope: Scope, plan_id: UUID | None, *, after: UUID) -> None:
@@ -49,3 +50,10 @@ def defer_follow_seats(scope: Scope, subscription_id: UUID) -> None:
     require_change()
     task = app.configure_task(FOLLOW_SEATS, queue="stripe", lock=f"seats:{subscription_id}")
     task.defer(app_id=str(scope.app), subscription_id=str(subscription_id))
+
+
+def defer_migration(scope: Scope, migration_id: UUID) -> None:
+    """Queue in the open change that the next subscribers of a plan be taken to its newest version."""
+    require_change()
+    task = app.configure_task(MIGRATE_SUBSCRIBERS, queue="stripe")
+    task.defer(app_id=str(scope.app), migration_id=str(migration_id))

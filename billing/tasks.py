@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable
 from uuid import UUID
 
-from billing.queue import FOLLOW_SEATS
+from billing.models import PlanMigration
+from billing.queue import FOLLOW_SEATS, MIGRATE_SUBSCRIBERS, defer_migration
 from billing.stripe.catalogue_push import pending_plans, push_plan
 from billing.stripe.contacts import TELL_CONTACT, tell_contact
 from billing.stripe.errors import AccountLost, StripeNotConnected, StripeRefused
+from billing.stripe.migrating import migrate_next
 from billing.stripe.queue import (
     DEAUTHORIZED,
     LOOK_AGAIN,
@@ -30,6 +32,8 @@ from stackbe.kernel.transactions import change, reading
 
 log = logging.getLogger("stackbe.worker")
 PUSHER = "catalogue push"
+# So many subscribers of a migration, then other work has its turn.
+BATCH = 20
 
 
 @job(PUSH_PLAN, queue=QUEUE)
@@ -82,6 +86,33 @@ def follow_seats_job(app_id: str, subscription_id: str) -> None:
     scope = app_scope(app_id, "seats")
     if scope is not None:
         follow_seats(scope, UUID(subscription_id))
+
+
+@job(MIGRATE_SUBSCRIBERS, queue=QUEUE)
+def migrate_subscribers(app_id: str, migration_id: str) -> None:
+    """Take the next subscribers of a plan to its newest version, and leave the rest to a job that follows."""
+    scope = app_scope(app_id, f"migration {migration_id}")
+    if scope is not None and _migrate_some(scope, UUID(migration_id)):
+        with change(scope):
+            defer_migration(scope, UUID(migration_id))
+
+
+@periodic("billing.resume_migrations", "*/10 * * * *", queue=QUEUE)
+def resume_migrations(timestamp: int) -> None:
+    """Go on with migrations whose job gave up while Stripe was away. Beside one that is at it, it does no harm."""
+    for scope, _ in connected_scopes("migration"):
+        with reading(scope):
+            rows = PlanMigration.objects.within(scope).filter(state=PlanMigration.State.RUNNING)
+            running = list(rows.values_list("pk", flat=True))
+        for migration_id in running:
+            named = app_scope(scope.app, f"migration {migration_id}")
+            if named is not None:
+                _migrate_some(named, migration_id)
+
+
+def _migrate_some(scope: Scope, migration_id: UUID) -> bool:
+    """Say whether there may be more."""
+    return all(migrate_next(scope, migration_id) for _ in range(BATCH))
 
 
 def _sync(scope: Scope, account_id: str, kind: str, object_id: str, cause: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from billing import dashboard
 from billing.stripe import urls as stripe_urls
-from billing.views import access, catalogue, subscriptions
+from billing.views import access, catalogue, migrations, subscriptions
 from stackbe.kernel.routes import KEYS, SESSIONS, may, route
 
 if TYPE_CHECKING:
@@ -24,6 +24,15 @@ ROUTES = [
     route("products/<str:product_id>", catalogue.OneProduct, "product", **ONE),
     route("plans", catalogue.Plans, "plans", GET=READ_PLANS, POST=WRITE_PLANS),
     route("plans/<str:plan_id>", catalogue.OnePlan, "plan", **ONE),
+    route("plans/<str:plan_id>/migration-preview", migrations.PlanMigrationPreview, "plan-migration-preview", GET=READ),
+    route("plans/<str:plan_id>/migrations", migrations.PlanMigrations, "plan-migrations", GET=READ, POST=WRITE),
+    route(
+        "plans/<str:plan_id>/migrations/<str:migration_id>",
+        migrations.OnePlanMigration,
+        "plan-migration",
+        GET=READ,
+        DELETE=WRITE,
+    ),
     route("features", catalogue.Features, "features", GET=READ_PLANS, POST=WRITE_PLANS),
     route("features/<str:feature_key>", catalogue.OneFeature, "feature", **ONE),
     route("subscriptions", subscriptions.Subscriptions, "subscriptions", GET=READ, POST=WRITE),

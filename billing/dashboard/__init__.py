@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from billing.dashboard import changes, plans, stripe, subscriptions
+from billing.dashboard import changes, plans, stripe, subscriptions, versions
 
 _APP = "dashboard/<str:app_id>"
 
@@ -13,6 +13,12 @@ PAGES: list[URLPattern] = [
     path(f"{_APP}/plans/new", plans.NewPlan.as_view(), name="dashboard-plan-new"),
     path(f"{_APP}/plans/<str:plan_id>", plans.EditPlan.as_view(), name="dashboard-plan"),
     path(f"{_APP}/plans/<str:plan_id>/archive", plans.ArchivePlan.as_view(), name="dashboard-plan-archive"),
+    path(f"{_APP}/plans/<str:plan_id>/versions", versions.PlanVersions.as_view(), name="dashboard-plan-versions"),
+    path(
+        f"{_APP}/plans/<str:plan_id>/migrations/<str:migration_id>/stop",
+        versions.StopMigration.as_view(),
+        name="dashboard-migration-stop",
+    ),
     path(f"{_APP}/features", plans.Features.as_view(), name="dashboard-features"),
     path(f"{_APP}/features/<str:key>/archive", plans.ArchiveFeature.as_view(), name="dashboard-feature-archive"),
     path(f"{_APP}/subscriptions", subscriptions.Subscriptions.as_view(), name="dashboard-subscriptions"),

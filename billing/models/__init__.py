@@ -3,6 +3,7 @@
 from billing.models.access import Access, DefaultAccess, EntitlementOverride
 from billing.models.catalogue import Feature, Plan, PlanVersion, Price, Product
 from billing.models.coupons import Coupon
+from billing.models.migrations import PlanMigration
 from billing.models.stripe import (
     Checkout,
     StripeConnection,
@@ -23,6 +24,7 @@ __all__ = [
     "Feature",
     "InvoiceReference",
     "Plan",
+    "PlanMigration",
     "PlanVersion",
     "Price",
     "Product",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing import lifecycle
-from billing.errors import PlanArchived, PlanIsPaid, PlanNotFound
+from billing.errors import ChangeWaits, PlanArchived, PlanIsPaid, PlanNotFound
 from billing.lifecycle import State, Terms, Transition
 from billing.models import Plan, PlanVersion, Price, Subscription
 from billing.services import seats
@@ -46,17 +46,22 @@ def decide_change(
     plan_id: str | None = None,
     quantity: int | None = None,
     when: str | None = None,
+    newest: bool = False,
 ) -> Decision:
     """Return what a change of plan or quantity comes to, with the subscription locked.
+
+    `newest` takes the subscription to its own plan's newest version, as `decide_migration` does.
 
     Raises `SubscriptionNotFound`, `PlanNotFound`, `PlanArchived`, `PlanIsPaid` for a free subscription
     that is to cost money, `ValidationFailed` for a plan that it cannot go to, and `IllegalTransition`
     for a state that does not allow it.
     """
     require_change()
-    if plan_id is None and quantity is None:
+    if plan_id is None and quantity is None and not newest:
         raise ValidationFailed(fields={"planId": ["Give planId, quantity or both."]})
     row = locked_by_id(scope, subscription_id)
+    if newest:
+        return decide_migration(scope, row, when or PERIOD_END)
     state, moment = State.of(row), now(scope)
     refuse_bought_once(row)
     lifecycle.refuse_change(state, moment)
@@ -72,6 +77,25 @@ def decide_change(
         chosen = NOW  # There is no renewal that it could wait for.
     terms = Terms(plan.pk, version.pk, price.pk if price else None, wanted)
     return Decision(row, plan, price, wanted, chosen, lifecycle.plan_change(state, terms, moment, now=chosen == NOW))
+
+
+def decide_migration(scope: Scope, row: Subscription, when: str) -> Decision:
+    """Return what taking a subscription to its plan's newest version comes to; the quantity stays as it is.
+
+    Holds nothing, so that a preview may ask for many. Raises as `decide_change` does, and `ChangeWaits` where
+    something else is planned.
+    """
+    state, moment = State.of(row), now(scope)
+    refuse_bought_once(row)
+    lifecycle.refuse_change(state, moment)
+    if row.next_awaits:
+        raise ChangeWaits
+    version, price = _offer(scope, row.plan, row)
+    wanted = _quantity(scope, row, version, price, row.quantity)
+    chosen = when if row.stripe_subscription_id else NOW
+    terms = Terms(row.plan_id, version.pk, price.pk, wanted)
+    step = lifecycle.plan_change(state, terms, moment, now=chosen == NOW)
+    return Decision(row, row.plan, price, wanted, chosen, step)
 
 
 def decide_withdrawal(scope: Scope, subscription_id: str | UUID) -> tuple[Subscription, Transition | None]:

@@ -43,9 +43,12 @@ def change_subscription(
     quantity: int | None = None,
     prorate: bool = True,
     when: str | None = None,
+    newest: bool = False,
     claim_id: UUID | None = None,
 ) -> UUID:
     """Give a subscription another plan or quantity; return its row's id. Repeating it is harmless.
+
+    `newest` gives it its own plan in the newest version, at the period's end unless `when` says otherwise.
 
     What costs more takes hold now, what costs less with the next period, unless `when` says otherwise.
     Terms that hold already take back a change that waits. Raises as `decide_change` does,
@@ -54,7 +57,7 @@ def change_subscription(
     """
     _look(scope, subscription_id)
     with change(scope):
-        decision = decide_change(scope, subscription_id, plan_id=plan_id, quantity=quantity, when=when)
+        decision = decide_change(scope, subscription_id, plan_id=plan_id, quantity=quantity, when=when, newest=newest)
         row = decision.row
         if decision.step is None:
             return row.pk

@@ -28,7 +28,14 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CHANGING = METHODS[1:]
 ROLES = [role.value for role in Role]
 PLACEHOLDER = re.compile(r"<(?:\w+:)?(\w+)>")
-PREFIXES = {"customer_id": "cust", "member_id": "mem", "key_id": "key", "invitation_id": "minv", "plan_id": "plan"}
+PREFIXES = {
+    "customer_id": "cust",
+    "member_id": "mem",
+    "key_id": "key",
+    "invitation_id": "minv",
+    "plan_id": "plan",
+    "migration_id": "mig",
+}
 PAGES = [
     pattern
     for pattern in urlpatterns

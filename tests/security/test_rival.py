@@ -10,8 +10,8 @@ import pytest
 from accounts.services.customers import find_customer
 from accounts.services.social_identities import connect
 from accounts.services.social_protocol import Person
-from billing.models import Coupon
-from stackbe.kernel.ids import encode, new_id
+from billing.models import Coupon, PlanMigration
+from stackbe.kernel.ids import decode, encode, new_id
 from stackbe.kernel.scope import Credential
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change
@@ -32,6 +32,7 @@ PREFIX_OF = {
     "metric_id": "met",
     "organization_id": "org",
     "passkey_id": "pk",
+    "migration_id": "mig",
     "plan_id": "plan",
     "product_id": "prod",
     "reservation_id": "rsv",
@@ -126,6 +127,7 @@ def specimens(acme, acme_api):
         "invite_id": invite["id"],
         "key_id": key["id"],
         "metric_id": metric["id"],
+        "migration_id": migration_of(acme, plan["id"]),
         "organization_id": organization["id"],
         "plan_id": plan["id"],
         "product_id": product["id"],
@@ -146,6 +148,14 @@ def coupon_of(company) -> str:
     """Return the id of a coupon, as if Stripe had made it."""
     with change(company.scope):
         row = Coupon(**owned_by(company.scope), code="HALF", percent_off=50, stripe_promotion_id="promo_1")
+        row.save(force_insert=True)
+        return row.public_id
+
+
+def migration_of(company, plan_id: str) -> str:
+    """Return the id of a run that took a plan's subscribers to its newest version."""
+    with change(company.scope):
+        row = PlanMigration(**owned_by(company.scope), plan_id=decode("plan", plan_id), to_version=2, state="done")
         row.save(force_insert=True)
         return row.public_id
 

@@ -1,5 +1,6 @@
 """Changing what a subscription holds: new items, what the change costs now, and paying for it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from billing.stripe.sandbox.collection import bill, collect, stop_retries
@@ -23,10 +24,15 @@ class Change:
     restarts: bool
 
 
-def check_price(ctx: Context, price_id: str, param: str, *, renewing_like: Json | None = None) -> Json:
-    """A price that a subscription may hold: active, recurring, and on the interval of its other items."""
+def check_price(
+    ctx: Context, price_id: str, param: str, *, renewing_like: Json | None = None, held: Iterable[str] = ()
+) -> Json:
+    """A price that a subscription may hold: active, recurring, and on the interval of its other items.
+
+    What it holds already it goes on holding, though the price is sold to nobody new.
+    """
     price = ctx.fetch("price", price_id, param)
-    if not price["active"]:
+    if not price["active"] and price_id not in held:
         message = "The price specified is inactive. This field only accepts active prices."
         raise StripeError(message, param=param)
     if price["type"] != "recurring":
@@ -45,8 +51,8 @@ def interval(price: Json) -> tuple[str, int, str]:
     return price["recurring"]["interval"], price["recurring"]["interval_count"], price["currency"]
 
 
-def check_items(ctx: Context, items: list[Json]) -> list[Json]:
-    """The items of a new subscription, each with a good price and none twice."""
+def check_items(ctx: Context, items: list[Json], held: Iterable[str] = ()) -> list[Json]:
+    """The items of a subscription, each with a good price and none twice; `held` are those that it has."""
     if not items:
         raise missing("items")
     first: Json | None = None
@@ -54,7 +60,7 @@ def check_items(ctx: Context, items: list[Json]) -> list[Json]:
     for index, item in enumerate(items):
         if "price" not in item:
             raise missing(f"items[{index}][price]")
-        price = check_price(ctx, item["price"], f"items[{index}][price]", renewing_like=first)
+        price = check_price(ctx, item["price"], f"items[{index}][price]", renewing_like=first, held=held)
         if price["id"] in seen:
             message = f"Cannot add multiple subscription items with the same plan: {price['id']}"
             raise StripeError(message, param="items")
@@ -69,9 +75,10 @@ def check_items(ctx: Context, items: list[Json]) -> list[Json]:
 def changed_items(ctx: Context, subscription: Json, asked: list[Json]) -> list[Json]:
     """The items after a change: those named by id altered or gone, those without an id added."""
     items = {item["id"]: dict(item) for item in subscription["items"]["data"]}
+    held = {item["price"] for item in items.values()}
     for index, each in enumerate(asked):
         if "price" in each:
-            check_price(ctx, each["price"], f"items[{index}][price]")
+            check_price(ctx, each["price"], f"items[{index}][price]", held=held)
         if "id" not in each:
             if "price" not in each:
                 raise missing(f"items[{index}][price]")
@@ -94,7 +101,7 @@ def changed_items(ctx: Context, subscription: Json, asked: list[Json]) -> list[J
             item.setdefault("quantity", 1)
         item["metadata"] = merge_metadata(item["metadata"], each.get("metadata"))
     left = list(items.values())
-    check_items(ctx, left)
+    check_items(ctx, left, held)
     return left
 
 

@@ -113,12 +113,13 @@ def fetch_attached(ctx: Context, schedule_id: str, done: str) -> Json:
 def phases_of(ctx: Context, schedule: Json, subscription: Json, asked: list[Json]) -> list[Json]:
     """The phases after an update. Here a phase ends where a period does; Stripe knows other ends too."""
     current = schedule["current_phase"]
+    held = {item["price"] for item in subscription["items"]["data"]}
     shaped: list[Json] = []
     for index, phase in enumerate(asked):
         at = f"phases[{index}]"
         if not phase.get("items"):
             raise missing(f"{at}[items]")
-        items = [{"price": item["price"], **quantity_of(ctx, item)} for item in check_items(ctx, phase["items"])]
+        items = [{"price": item["price"], **quantity_of(ctx, item)} for item in check_items(ctx, phase["items"], held)]
         starts: int = shaped[-1]["end_date"] if shaped else current["start_date"]
         if not shaped and phase.get("start_date") != starts:
             message = "You must specify the start date of the current phase as it is."
