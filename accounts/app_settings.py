@@ -39,6 +39,7 @@ class AppSettings:
     dunning_days: tuple[int, ...] = (0, 3, 6)
     trial_ending_days: int = 3
     trial_ending_mail: bool = True
+    trial_once_per_domain: bool = False
     revoke_on_refund: bool = False
     revoke_on_dispute: bool = False
     usage_retention_months: int = 25

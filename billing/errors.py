@@ -123,6 +123,16 @@ class AlreadySubscribed(Conflict):
     message = "This customer already has a subscription that is not canceled."
 
 
+class TrialUsed(Conflict):
+    """A trial is had once by each customer, and once by each company where the app says so."""
+
+    code = "TRIAL_ALREADY_USED"
+    message = (
+        "This customer has had a trial already. Send trialDays to grant another one of that length all the same, or"
+        " send them to a checkout."
+    )
+
+
 class IllegalTransition(Conflict):
     """The subscription cannot go from where it is to where it was told to go."""
 

@@ -141,6 +141,11 @@ class SettingsForm(forms.Form):
         help_text="When you and the customer are told that a trial ends.",
     )
     trial_ending_mail = forms.BooleanField(label="Mail customers whose trial ends", required=False)
+    trial_once_per_domain = forms.BooleanField(
+        label="One trial per company",
+        required=False,
+        help_text="Whose e-mail domain has had a trial gets no other. Public mail providers are excepted.",
+    )
     revoke_on_refund = forms.BooleanField(label="A full refund ends access", required=False)
     revoke_on_dispute = forms.BooleanField(label="A dispute ends access", required=False)
     auto_create_customer = forms.BooleanField(

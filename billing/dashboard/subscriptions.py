@@ -16,6 +16,7 @@ from accounts.services.customers import find_customer
 from accounts.templatetags.pages import money, rhythm
 from billing.errors import SubscriptionNotFound
 from billing.models import InvoiceReference, Plan, Price, StripeConnection, Subscription, SubscriptionTransition
+from billing.serializers.catalogue import LONGEST_TRIAL
 from billing.services.plans import plans_with_contents
 from billing.stripe import changes, checkout, endings, pausing
 from stackbe.kernel.errors import NotFound
@@ -140,6 +141,13 @@ class CheckoutForm(forms.Form):
     """What a customer is to buy."""
 
     plan_id = forms.ChoiceField(label="Plan")
+    trial_days = forms.IntegerField(
+        label="Trial (days)",
+        required=False,
+        min_value=0,
+        max_value=LONGEST_TRIAL,
+        help_text="Empty for what the plan says. A number stands above it, also for who has had a trial.",
+    )
 
     def __init__(self, *args: Any, plans: list[tuple[str, str]], **kwargs: Any) -> None:
         """Offer the plans that cost something."""
@@ -185,6 +193,7 @@ class Checkout(AppPage):
                 "plan_id": form.cleaned_data["plan_id"],
                 "success_url": f"{back}?checkout=done",
                 "cancel_url": back,
+                "trial_days": form.cleaned_data["trial_days"],
             }
             opened = checkout.open_checkout(self.scope, asked, None)
             with reading(self.scope):

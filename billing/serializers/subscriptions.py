@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from billing.events import invoice_as_event, plan_as_event, subscription_as_event
 from billing.models import InvoiceReference, Subscription, SubscriptionTransition
-from billing.serializers.catalogue import ID_LENGTH, PlanOutput
+from billing.serializers.catalogue import ID_LENGTH, LONGEST_TRIAL, PlanOutput
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.serializers import (
     Boolean,
@@ -54,11 +54,15 @@ class InvoicesQuery(PageQuery):
 
 
 class SubscriptionInput(Input):
-    """Who is to have which free plan: the customer, or an organization that they run as owner or admin."""
+    """Who is to have which free plan: the customer, or an organization that they run as owner or admin.
+
+    `trialDays` grants a cardless trial of that length, also to who has had one.
+    """
 
     customer_id = Text(max_length=ID_LENGTH)
     plan_id = Text(max_length=ID_LENGTH)
     organization_id = Text(max_length=ID_LENGTH, required=False, allow_null=True)
+    trial_days = Integer(min_value=0, max_value=LONGEST_TRIAL, required=False)
 
 
 class ChangeInput(Input):

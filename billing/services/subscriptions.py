@@ -24,12 +24,13 @@ from billing.errors import (
     PlanIsPaid,
     PlanNotFound,
     SubscriptionNotFound,
+    TrialUsed,
     UnknownStripeReference,
 )
 from billing.facts import StripeSubscriptionFacts
 from billing.lifecycle import Facts, State, Transition
 from billing.models import Checkout, Plan, Price, StripeCustomer, Subscription
-from billing.services import access, seats
+from billing.services import access, seats, trials
 from billing.services.due import settings_of
 from billing.services.steps import live_of, lock_customer, one_time_prices, take
 from stackbe.kernel.audit import audit
@@ -118,12 +119,18 @@ def end_here(scope: Scope, row: Subscription, step: Transition, *, reason: str =
 
 
 def open_free_subscription(
-    scope: Scope, *, customer_id: str | UUID, plan_id: str | UUID, organization_id: str | UUID | None = None
+    scope: Scope,
+    *,
+    customer_id: str | UUID,
+    plan_id: str | UUID,
+    organization_id: str | UUID | None = None,
+    trial_days: int | None = None,
 ) -> Subscription:
     """Subscribe a customer to a free plan, or to a trial that wants no card; or their organization to a free plan.
 
-    Nothing is paid, so Stripe need not know. Raises `PlanIsPaid` for any other plan, `AlreadySubscribed`
-    beside a live subscription, and for an organization as `seats.run_by` does.
+    Nothing is paid, so Stripe need not know. `trial_days` takes the place of the plan's, and grants a trial to who
+    had one already. Raises `PlanIsPaid` for any other plan, `AlreadySubscribed` beside a live subscription,
+    `TrialUsed`, and for an organization as `seats.run_by` does.
     """
     require_change()
     customer = _live_customer(scope, customer_id)
@@ -134,7 +141,8 @@ def open_free_subscription(
         raise PlanArchived
     version = plan.current_version()
     free = all(price.free for price in version.live_prices())
-    cardless = version.trial_days > 0 and not version.trial_requires_card and organization is None
+    days = version.trial_days if trial_days is None else trial_days
+    cardless = days > 0 and not version.trial_requires_card and organization is None
     if not free and not cardless:
         raise PlanIsPaid(fields={"planId": [PlanIsPaid.message]})
     moment = now(scope)
@@ -142,13 +150,11 @@ def open_free_subscription(
     live = live_of(scope, customer.id, organization)
     if live.exists():
         raise AlreadySubscribed
-    trialed = Subscription.objects.within(scope).filter(
-        customer_id=customer.id, plan_id=plan.id, trial_start__isnull=False
-    )
-    if not free and trialed.exists():
-        raise AlreadySubscribed("This customer has had the trial of this plan. Send them to a checkout.")
-    trial_days = 0 if free else version.trial_days
-    step = lifecycle.open_free(plan.id, version.id, moment, trial_days)
+    if not free and trial_days is None:
+        if trials.had_trial(scope, customer, plan.id):
+            raise TrialUsed
+        trials.refuse_used_by_company(scope, customer)
+    step = lifecycle.open_free(plan.id, version.id, moment, 0 if free else days)
     row = Subscription(**owned_by(scope), customer=customer, organization_id=organization, created_at=moment)
     row = take(scope, row, step, moment, scope.actor)
     audit(scope, "subscription.created", row.public_id, subject_id=customer.id, detail={"plan": plan.slug})

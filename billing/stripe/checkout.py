@@ -20,6 +20,7 @@ from accounts.models import Customer
 from billing.errors import AlreadySubscribed, PlanArchived, PlanNotFound
 from billing.models import Checkout, Plan, PlanVersion, Price, StripeCustomer, Subscription
 from billing.services.seats import quantity_bought
+from billing.services.trials import trial_days
 from billing.stripe.buyers import buying_organization, find_buyer, forget_at_stripe
 from billing.stripe.catalogue_push import push_plan
 from billing.stripe.connect import ready_connection, refresh_health
@@ -187,7 +188,7 @@ def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Openi
         plan_version=version,
         price=price,
         quantity=asked.get("quantity") or quantity_bought(scope, organization_id, version, price),
-        trial_days=_trial_days(scope, asked, customer, version),
+        trial_days=trial_days(scope, customer, version, asked.get("trial_days")),
         coupon_code=asked.get("coupon_code") or "",
         success_url=asked["success_url"],
         cancel_url=asked["cancel_url"],
@@ -266,14 +267,6 @@ def _supersede(
     older = list(rows.locked())
     rows.filter(pk__in=[each.pk for each in older]).update(status=Checkout.Status.SUPERSEDED)
     return [each.stripe_session_id for each in older if each.stripe_session_id]
-
-
-def _trial_days(scope: Scope, asked: dict[str, Any], customer: Customer, version: PlanVersion) -> int:
-    """Return the trial's length: what the caller says, else the plan's for who never had a trial."""
-    if asked.get("trial_days") is not None:
-        return int(asked["trial_days"])
-    had = Subscription.objects.within(scope).filter(customer=customer, trial_start__isnull=False)
-    return 0 if had.exists() else version.trial_days
 
 
 def expire_page(scope: Scope, account: ConnectedAccount, session_id: str) -> None:
