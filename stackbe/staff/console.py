@@ -47,6 +47,7 @@ SECTIONS = {
     "billing": "Plans and payments",
     "djstripe": "Mirrored from Stripe",
     "kernel": "Audit",
+    "trust": "Tickets",
     "webhooks": "Webhooks",
 }
 LISTS = {"ApiKey": "API keys", "Delivery": "Deliveries", "InvoiceReference": "Invoices"}

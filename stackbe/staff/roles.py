@@ -21,6 +21,7 @@ class Power(StrEnum):
     REVEAL = "reveal"  # see a person's address or name, with a reason
     SUSPEND = "suspend"  # stop a tenant, an app or a key, and let it go on
     RERUN = "rerun"  # process a Stripe event again
+    ANSWER = "answer"  # answer tickets and put them away
     APPOINT = "appoint"  # give and take staff roles
 
 
@@ -28,6 +29,7 @@ POWERS: Mapping[Power, frozenset[User.StaffRole]] = {
     Power.REVEAL: frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
     Power.SUSPEND: frozenset({SECURITY, ADMINISTRATOR}),
     Power.RERUN: frozenset({BILLING, ADMINISTRATOR}),
+    Power.ANSWER: frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
     Power.APPOINT: frozenset({ADMINISTRATOR}),
 }
 
@@ -44,6 +46,7 @@ VIEWS: Mapping[str, frozenset[User.StaffRole]] = {
     "billing.StripeEvent": frozenset({BILLING, SECURITY, ADMINISTRATOR}),
     "djstripe.Account": frozenset({BILLING, ADMINISTRATOR}),
     "djstripe.Subscription": frozenset({BILLING, ADMINISTRATOR}),
+    "trust.Ticket": frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
     "webhooks.WebhookEndpoint": EVERYONE,
     "webhooks.Delivery": EVERYONE,
     "kernel.AuditEvent": frozenset({SECURITY, ADMINISTRATOR}),

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, path
 
 from stackbe.kernel.routes import Route
-from stackbe.staff import rows  # noqa: F401  # registers the lists
+from stackbe.staff import rows, ticket_rows  # noqa: F401  # they register the lists
 from stackbe.staff.console import console
 
 ROUTES: list[Route] = []

@@ -1,12 +1,15 @@
-"""What this deployment proves of itself: backups taken, restores tried."""
+"""What this deployment proves of itself (backups taken, restores tried), and what people write to it."""
 
 from __future__ import annotations
 
 from typing import ClassVar
+from uuid import UUID
 
 from django.db import models
 
 from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.fields import Sealed
+from stackbe.kernel.scope import PLATFORM
 from stackbe.kernel.tenancy import Row
 
 
@@ -35,3 +38,66 @@ class BackupRun(Row):
         default_manager_name = "unscoped"
         base_manager_name = "unscoped"
         indexes = (models.Index(fields=["kind", "-started_at"], name="backuprun_newest"),)
+
+
+class Ticket(Row):
+    """What somebody wrote on the contact page. Who and what lie under the platform's key.
+
+    `answered_at` is when staff first answered, which the trust page's times are made of; `escalated_at` when the
+    security role was told that nobody had.
+    """
+
+    class Subject(models.TextChoices):
+        SECURITY = "security", "Security"
+        PRIVACY = "privacy", "Privacy"
+        BILLING = "billing", "Billing"
+        OTHER = "other", "Something else"
+
+    id_prefix = "tkt"
+
+    subject = models.CharField(max_length=10, choices=Subject)
+    email = Sealed()
+    name = Sealed(null=True)
+    message = Sealed()
+    address_index = models.BinaryField()
+    opened_at = models.DateTimeField(default=wall_clock)
+    answered_at = models.DateTimeField(null=True)
+    escalated_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+
+    unscoped: ClassVar[models.Manager[Ticket]] = models.Manager()
+
+    class Meta:
+        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
+        indexes = (
+            models.Index(fields=["opened_at"], condition=models.Q(answered_at__isnull=True), name="ticket_unanswered"),
+            models.Index(fields=["address_index"], name="ticket_of_address"),
+        )
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Return whose keys this row lies under."""
+        return PLATFORM
+
+
+class TicketAnswer(Row):
+    """What staff answered, as it was mailed."""
+
+    id_prefix = "tka"
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="answers")
+    author_id = models.UUIDField()
+    text = Sealed()
+    answered_at = models.DateTimeField(default=wall_clock)
+
+    unscoped: ClassVar[models.Manager[TicketAnswer]] = models.Manager()
+
+    class Meta:
+        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Return whose keys this row lies under."""
+        return PLATFORM

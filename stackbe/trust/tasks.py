@@ -8,10 +8,16 @@ from django.conf import settings
 
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import periodic
+from stackbe.kernel.scope import platform_scope
+from stackbe.kernel.transactions import change
+from stackbe.trust import ticket_mail
 from stackbe.trust.backups.base import back_up
 from stackbe.trust.backups.drill import drill
 from stackbe.trust.models import BackupRun
+from stackbe.trust.services import tickets
 
+# Importing them declares their jobs to the worker.
+JOBS = (ticket_mail.mail_ticket_receipt, ticket_mail.mail_ticket_answer, ticket_mail.mail_security_role)
 BACK_UP_EVERY = timedelta(days=1)
 DRILL_EVERY = timedelta(days=7)
 
@@ -25,6 +31,14 @@ def keep_backups(timestamp: int) -> None:
         back_up()
     if is_due(BackupRun.Kind.DRILL, DRILL_EVERY):
         drill()
+
+
+@periodic("trust.chase_tickets", "*/5 * * * *")
+def chase_tickets(timestamp: int) -> None:
+    """Tell the security role of reports that have waited for 20 hours."""
+    scope = platform_scope("tickets")
+    with change(scope):
+        tickets.chase_unanswered(scope)
 
 
 def is_due(kind: str, every: timedelta) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from stackbe.kernel.routes import PUBLIC, Limit, Route, may, route
-from stackbe.trust import attestation, views
+from stackbe.trust import attestation, contact, views
 
 ROUTES: list[Route] = [
     route(
@@ -20,6 +20,7 @@ PAGES: list[URLPattern] = [
     path("readyz", views.readyz, name="readyz"),
     path(".well-known/security.txt", views.security_txt, name="security-txt"),
     path(".well-known/stackbe-keys.json", attestation.keys, name="attestation-keys"),
+    path("contact", contact.contact, name="contact"),
     path("favicon.ico", views.favicon, name="favicon"),
     path("metrics", views.metrics, name="metrics"),
     path("docs", views.guide, name="docs"),

@@ -80,7 +80,8 @@ def security_txt(request: HttpRequest) -> HttpResponse:
     """Return where to report a vulnerability (RFC 9116)."""
     expires = render_time(wall_clock().replace(microsecond=0) + timedelta(days=180))
     lines = [
-        f"Contact: {settings.SECURITY_CONTACT}",
+        f"Contact: {settings.BASE_URL}/contact?subject=security",
+        *([f"Contact: {settings.SECURITY_CONTACT}"] if settings.SECURITY_CONTACT else []),
         f"Expires: {expires}",
         "Preferred-Languages: en",
         f"Canonical: {settings.BASE_URL}/.well-known/security.txt",

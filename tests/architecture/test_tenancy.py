@@ -129,6 +129,8 @@ def crossings(path: Path) -> list[int]:
             "DeveloperLink",
             "SpentToken",
             "Tenant",
+            "Ticket",
+            "TicketAnswer",
             "cls",
             "InboxMessage",
         }

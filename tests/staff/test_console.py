@@ -21,6 +21,8 @@ from stackbe.mail.outgoing import record_asked
 from stackbe.staff.console import console
 from stackbe.staff.roles import POWERS, VIEWS
 from stackbe.staff.services import staff_scope
+from stackbe.trust.models import Ticket
+from stackbe.trust.services.tickets import open_ticket
 from tests.cast import Api, Company, found_company
 
 ROLES = [role.value for role in User.StaffRole]
@@ -204,3 +206,23 @@ def test_ids_are_those_that_the_api_and_the_dashboard_show(acme, customer):
     for html in (listed, opened):
         assert acme.app in html
         assert str(acme.tenant_id) not in html
+
+
+def test_staff_answer_a_ticket_from_the_console_and_put_it_away(committed):
+    with change(platform_scope("contact form")) as unit:
+        ticket = open_ticket(unit.scope, subject="security", email="fin@example.org", name="", message="It leaks.")
+    url = {deed: url_of("trust.Ticket", ticket.pk, deed, page="deed") for deed in ("answer", "close")}
+    support, billing = hire("support"), hire("billing")
+
+    short = support.post(url["answer"], {"text": "Ok"}, follow=True)
+    early = support.post(url["close"])
+    support.post(url["answer"], {"text": "We look into it today."})
+    support.post(url["close"])
+
+    assert "Write 10 to 10,000 characters" in short.content.decode()
+    assert early.status_code == 403
+    assert billing.post(url["answer"], {"text": "We look into it today."}).status_code == 403
+    kept = Ticket.unscoped.get()
+    assert kept.answered_at is not None
+    assert kept.closed_at is not None
+    assert looks(PLATFORM, "ticket.answered") == [ticket.public_id]

@@ -1,0 +1,1 @@
+"""What is done on the trust page's behalf."""
