@@ -1,4 +1,4 @@
-"""Mail about a customer's second factors, in the app's name."""
+"""Mail about what signs a customer in: second factors and accounts elsewhere, in the app's name."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ NOTICES = {
     "passkey_removed": ("A passkey was removed", "It no longer signs you in."),
     "codes_renewed": ("New recovery codes were made", "Those from before no longer work."),
     "code_spent": ("A recovery code was used", "It works once; see how many are left, and make new ones in time."),
+    "identity_linked": ("An account was connected", "Signing in with it, at its provider, now signs you in here."),
+    "identity_unlinked": ("An account was disconnected", "Signing in with it no longer signs you in here."),
     "factors_reset": ("Your second factors were removed", "This was done for you. You can add one again."),
 }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bench import rounds
 
 OPERATIONS = ("session", "issue", "redeem")
+WHOLE = "issue + redeem"
 RATIOS = (
     ("CPU / better-auth", "better-auth", "cpu_us", 2),
     ("req/s / better-auth", "better-auth", "per_second", 2),
@@ -33,7 +34,20 @@ def main():
 
 def table(rows):
     """Return the medians as a Markdown table, with the ratios to what they are measured beside."""
-    return rounds.ratio_table(rows, OPERATIONS, RATIOS)
+    return rounds.ratio_table([*rows, *whole(rows)], [*OPERATIONS, WHOLE], RATIOS)
+
+
+def whole(rows):
+    """Return what one sign-in costs: a link issued and redeemed, one after the other, in the same round."""
+    by = {(row["round"], row["server"], row["operation"]): row for row in rows}
+    found = []
+    for (number, server, operation), redeemed in by.items():
+        issued = by.get((number, server, "issue"))
+        if operation == "redeem" and issued:
+            both = {figure: issued[figure] + redeemed[figure] for figure in rounds.MEASURED[1:]}
+            both["per_second"] = 1 / (1 / issued["per_second"] + 1 / redeemed["per_second"])
+            found.append({"round": number, "server": server, "operation": WHOLE, **both})
+    return found
 
 
 if __name__ == "__main__":

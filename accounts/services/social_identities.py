@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 
 from accounts.events import customer_as_event
+from accounts.factor_mail import ask_for_notice
 from accounts.models import Customer
 from accounts.services.customers import customer_by_email, get_or_create_customer, index_key, live_customers
 from accounts.social_errors import EmailUnverified, IdentityNotFound, NobodyHere, TakenBySomebody
@@ -44,18 +45,21 @@ def settle_person(scope: Scope, app: KnownApp, provider: str, person: Person) ->
         return _signed_in_by(scope, identity)
     if person.email is None:
         raise EmailUnverified
+    made = False
     if app.settings.auto_create_customer:
-        customer, _ = get_or_create_customer(scope, email=person.email, name=person.name)
+        customer, made = get_or_create_customer(scope, email=person.email, name=person.name)
     else:
         known = customer_by_email(scope, person.email)
         if known is None:
             raise NobodyHere
         customer = known
-    return _signed_in_by(scope, connect(scope, customer, provider, person))
+    return _signed_in_by(scope, connect(scope, customer, provider, person, is_news=not made))
 
 
-def connect(scope: Scope, customer: Customer, provider: str, person: Person) -> CustomerIdentity:
-    """Have an account elsewhere sign a customer in. Twice is harmless.
+def connect(
+    scope: Scope, customer: Customer, provider: str, person: Person, *, is_news: bool = True
+) -> CustomerIdentity:
+    """Have an account elsewhere sign a customer in, and mail them so if that `is_news`. Twice is harmless.
 
     Raises `TakenBySomebody` where it signs another customer in; of two racers one connects and both find it.
     """
@@ -79,6 +83,8 @@ def connect(scope: Scope, customer: Customer, provider: str, person: Person) -> 
             raise TakenBySomebody from None
         return found
     _announce(scope, customer, identity, "linked")
+    if is_news:
+        ask_for_notice(scope, customer, "identity_linked")
     return identity
 
 
@@ -87,6 +93,7 @@ def disconnect(scope: Scope, customer: Customer, identity_id: str) -> None:
     require_change()
     identity = identities_of(scope, customer.id).locked().fetch(identity_id, IdentityNotFound)
     _announce(scope, customer, identity, "unlinked")
+    ask_for_notice(scope, customer, "identity_unlinked")
     identity.delete()
 
 

@@ -18,6 +18,7 @@ from django.db import connection
 
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import RateLimited
+from stackbe.kernel.statements import Statement
 
 MINUTE = 60
 TEN_MINUTES = 600
@@ -26,6 +27,12 @@ DAY = 24 * HOUR
 # Every window in use is one of these; `forget_idle_buckets` reads a bucket's age with them.
 WINDOWS = (MINUTE, TEN_MINUTES, HOUR, DAY)
 SUBWINDOWS = 20
+# Buckets come in lines, since a name never holds a line's end; their limits with commas between.
+TAKE_EACH = Statement(
+    "kernel_take_each",
+    "select bool_and(t.ok) from unnest(string_to_array(%s, E'\\n'), string_to_array(%s, ',')::integer[])"
+    " as b(bucket, allowed) cross join lateral kernel_take(b.bucket, %s, b.allowed, 1, %s) as t",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +92,8 @@ def take_each(buckets: Sequence[tuple[str, int]], window_seconds: int) -> bool:
     order of kinds, the particular before the general, so that no two calls wait for each other in a ring.
     """
     at_ms = int(wall_clock().timestamp() * 1000)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select bool_and(t.ok) from unnest(%s::text[], %s::integer[]) as b(bucket, allowed)"
-            " cross join lateral kernel_take(b.bucket, %s, b.allowed, 1, %s) as t",
-            [[name for name, _ in buckets], [limit for _, limit in buckets], at_ms, window_seconds * 1000],
-        )
-        (passed,) = cursor.fetchone()
-    return bool(passed)
+    names, allowed = "\n".join(name for name, _ in buckets), ",".join(str(limit) for _, limit in buckets)
+    return bool(TAKE_EACH.row(names, allowed, at_ms, window_seconds * 1000)[0])
 
 
 def require(bucket: str, limit: int, window_seconds: int = MINUTE) -> Allowance:

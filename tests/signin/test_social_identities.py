@@ -196,6 +196,19 @@ def test_connecting_and_disconnecting_are_told_once_each(social):
     assert ADA["sub"] not in str(data)
 
 
+def test_a_customer_is_mailed_what_else_signs_them_in_now(social, bob, mailbox):
+    social.signed_in(social.go())
+    assert mailbox(ADA["email"]) == []  # the account came with the customer: no news to them
+    social.provider.person |= {"sub": "bob-1815", "email": BOB}
+    social.signed_in(social.go())
+    (identity,) = social.identities(bob[0])
+    bob[1].delete(f"{social.auth}/identities/{identity['id']}")
+
+    subjects = {mail["subject"] for mail in mailbox(BOB)}
+
+    assert subjects == {"An account was connected · Acme", "An account was disconnected · Acme"}
+
+
 def test_an_export_holds_them_and_the_deleted_keep_none(social):
     ada = social.signed_in(social.go())
     records = social.backend.get(f"/customers/{ada['customerId']}/export").json()["records"]
