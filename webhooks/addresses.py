@@ -113,6 +113,11 @@ class Target:
         port = "" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.path}"
 
+    @property
+    def is_address(self) -> bool:
+        """Say whether the host is an address and no name, so that there is nothing to look up."""
+        return ":" in self.host or _NUMERIC_LABEL.fullmatch(self.host.rpartition(".")[2]) is not None
+
 
 def judge_url(url: str, *, live: bool, allow_local: bool = False) -> Target:
     """Return the parts of a URL that events may be sent to, or raise `TargetRefused`.

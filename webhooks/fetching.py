@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import aiohttp
-from yarl import URL
+import pycurl
 
 from webhooks.addresses import TargetRefused, judge_url
-from webhooks.sending import USER_AGENT, Sender
+from webhooks.sending import NO_EXPECT, USER_AGENT, Caller, LookupFailed, error_of
+from webhooks.wire import Request, header_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +31,7 @@ class Got:
     body: bytes
 
 
-class Fetcher(Sender):
+class Fetcher(Caller):
     """A client that reads; use it as an async context manager."""
 
     async def get(self, url: str, *, live: bool, most_bytes: int) -> bytes:
@@ -57,31 +56,18 @@ class Fetcher(Sender):
 
         It takes `seconds` at most, whatever the server does, and an answer above `most_bytes` is dropped.
         """
-        if self._session is None:
-            raise RuntimeError("use the fetcher inside `async with`")
         try:
             target = judge_url(url, live=live, allow_local=self._allow_local)
-            async with (
-                asyncio.timeout(seconds),
-                self._session.request(
-                    method,
-                    URL(target.url, encoded=True),
-                    data=body,
-                    headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **(headers or {})},
-                    allow_redirects=False,
-                ) as response,
-            ):
-                return Got(response.status, await _whole(response, most_bytes))
+            lines = header_lines({"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **(headers or {})})
+            reply = await self._call(target, Request(method, [*lines, NO_EXPECT], body, seconds, seconds, most_bytes))
         except TargetRefused as refused:
             raise FetchFailed(str(refused)) from None
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as failure:
+        except (LookupFailed, TimeoutError, ValueError) as failure:
             raise FetchFailed(f"The server could not be asked ({type(failure).__name__}).") from None
-
-
-async def _whole(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
-    read = bytearray()
-    async for chunk in response.content.iter_chunked(16 * 1024):
-        read += chunk
-        if len(read) > most_bytes:
+        if reply.code == pycurl.E_WRITE_ERROR:
             raise FetchFailed(f"It is larger than {most_bytes // 1024} KiB.")
-    return bytes(read)
+        if reply.refused:
+            raise FetchFailed(reply.refused)
+        if reply.status is None or not reply.whole:
+            raise FetchFailed(f"The server could not be asked ({error_of(reply)}).")
+        return Got(reply.status, reply.body)

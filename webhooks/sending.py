@@ -1,7 +1,7 @@
 """One signed POST to a receiver whom nobody trusts: bounded, pinned, never redirected.
 
 A receiver may hang, answer for ever, redirect to our metadata service or change its DNS
-between two look-ups. So the name is resolved once per connection, every address is judged, the
+between two look-ups. So a name is resolved once by a look-up of our own, every address is judged, the
 connection goes to a judged address (TLS still proves the name), proxies of the environment are
 ignored, at most 64 KiB of answer are read and the whole exchange ends after 30 seconds.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,12 +18,11 @@ from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
+import pycurl
 
-from webhooks.addresses import Target, TargetRefused, judge_address, judge_addresses, judge_url
+from webhooks.addresses import Target, TargetRefused, judge_addresses, judge_url
 from webhooks.masking import mask_answer
+from webhooks.wire import Pinned, Reply, Request, Wire, header_lines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -32,20 +30,38 @@ if TYPE_CHECKING:
     Lookup: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
 TOTAL_SECONDS = 30.0
-CONNECT_SECONDS = 10.0
 LOOKUP_SECONDS = 5.0
 BODY_SECONDS = 5.0
 MAX_ANSWER_BYTES = 64 * 1024
-# Below the five seconds after which many servers drop an idle connection: a POST that meets
-# such a drop could not be told from one that was processed.
-KEEPALIVE_SECONDS = 4.0
 LOOKUP_THREADS = 64
+# For this long the next requests to a name go where the last look-up led.
+LOOKUP_HOLDS_SECONDS = 4.0
+MOST_NAMES = 4096
 USER_AGENT = "StackBE-Webhooks/1.0"
 BASE_HEADERS = {
     "Content-Type": "application/json",
     "User-Agent": USER_AGENT,
     "Accept": "*/*",
     "Accept-Encoding": "identity",
+}
+# A server that is asked to say first whether it wants the body costs a second way there and back.
+NO_EXPECT = "Expect:"
+BASE_LINES = [*header_lines(BASE_HEADERS), NO_EXPECT]
+NOT_CONNECTED = {
+    pycurl.E_COULDNT_CONNECT,
+    pycurl.E_SEND_ERROR,
+    pycurl.E_RECV_ERROR,
+    pycurl.E_GOT_NOTHING,
+    pycurl.E_PARTIAL_FILE,
+}
+TLS = {
+    pycurl.E_SSL_CONNECT_ERROR,
+    pycurl.E_PEER_FAILED_VERIFICATION,
+    pycurl.E_SSL_CERTPROBLEM,
+    pycurl.E_SSL_CIPHER,
+    pycurl.E_SSL_CACERT_BADFILE,
+    pycurl.E_SSL_ISSUER_ERROR,
+    pycurl.E_SSL_SHUTDOWN_FAILED,
 }
 
 
@@ -61,6 +77,15 @@ class SendError(StrEnum):
     PROTOCOL_ERROR = "PROTOCOL_ERROR"
     REDIRECT_NOT_FOLLOWED = "REDIRECT_NOT_FOLLOWED"
     BAD_STATUS = "BAD_STATUS"
+
+
+DETAILS = {
+    SendError.DNS_FAILED: "the host name could not be resolved",
+    SendError.TIMEOUT: "no complete answer in time",
+    SendError.TLS_FAILED: "the certificate does not prove the host name, or there was no common TLS",
+    SendError.CONNECTION_FAILED: "the connection was refused, reset or closed before an answer",
+    SendError.PROTOCOL_ERROR: "what answered does not speak HTTP",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,90 +109,109 @@ class LookupFailed(OSError):
     """The name has no answer in DNS, or none in time."""
 
 
-class JudgedResolver(AbstractResolver):
+class JudgedNames:
     """Resolves a name once and hands out its addresses only if all of them are public."""
 
     def __init__(self, lookup: Lookup, *, allow_local: bool) -> None:
         """`lookup` maps a name and a port to addresses; tests pass a hostile one."""
         self._lookup = lookup
         self._allow_local = allow_local
+        self._known: dict[Target, tuple[float, Pinned]] = {}
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return the judged addresses; raises `TargetRefused` or `LookupFailed`."""
+    def known(self, target: Target) -> Pinned | None:
+        """Return where a target leads, if that needs no look-up or the last one still holds."""
+        if target.is_address:
+            return Pinned(target, (target.host,))
+        until, pinned = self._known.get(target, (0.0, None))
+        return pinned if time.monotonic() < until else None
+
+    async def resolve(self, target: Target) -> Pinned:
+        """Return where a target leads; raises `TargetRefused` or `LookupFailed`."""
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
-                found = await self._lookup(host, port)
+                found = await self._lookup(target.host, target.port)
         except (OSError, UnicodeError, TimeoutError) as reason:
-            raise LookupFailed(f"{host} could not be resolved") from reason
+            raise LookupFailed(f"{target.host} could not be resolved") from reason
         judged = judge_addresses(found, allow_local=self._allow_local)
-        families = {address: _family_of(address) for address in judged}
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=families[address],
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in judged
-            if family in (socket.AF_UNSPEC, families[address])
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held open."""
+        if len(self._known) >= MOST_NAMES:
+            self._known.clear()
+        pinned = Pinned(target, tuple(judged))
+        self._known[target] = (time.monotonic() + LOOKUP_HOLDS_SECONDS, pinned)
+        return pinned
 
 
-class Sender:
-    """A client for deliveries; use it as an async context manager and share it.
+class Caller:
+    """Asks servers that a tenant named, behind the wall; use it as an async context manager and share it.
 
-    `allow_local` is the development setting; `lookup` and `tls` are for tests, which bring a
+    `allow_local` is the development setting; `lookup` and `ca_file` are for tests, which bring a
     DNS and a certificate of their own.
     """
+
+    def __init__(self, *, allow_local: bool = False, lookup: Lookup | None = None, ca_file: str | None = None) -> None:
+        """Remember the rules; connections are opened inside the context."""
+        self._allow_local = allow_local
+        self._threads: ThreadPoolExecutor | None = None
+        self._names = JudgedNames(lookup or self._ask_system, allow_local=allow_local)
+        self._ca_file = ca_file
+        self._wire: Wire | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the pool of connections."""
+        self._wire = Wire(allow_local=self._allow_local, ca_file=self._ca_file)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close every connection; a look-up that hangs is left to its thread."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _call(self, target: Target, request: Request) -> Reply:
+        """Return what came of a request to a target.
+
+        Raises `TargetRefused`, `LookupFailed`, or `TimeoutError` where the look-up took all the time.
+        """
+        if self._wire is None:
+            raise RuntimeError("use it inside `async with`")
+        pinned = self._names.known(target)
+        if pinned is None:
+            began = time.monotonic()
+            async with asyncio.timeout(request.seconds):
+                pinned = await self._names.resolve(target)
+            request.seconds -= time.monotonic() - began
+        ended: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        exchange = self._wire.start(pinned, request, ended.set_result)
+        try:
+            return await ended
+        except asyncio.CancelledError:
+            self._wire.abandon(exchange)
+            raise
+
+    async def _ask_system(self, host: str, port: int) -> list[str]:
+        """Ask the system's resolver in threads of our own: slow DNS must not hold the loop's."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="lookup")
+        ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        return [str(entry[4][0]) for entry in found]
+
+
+class Sender(Caller):
+    """A client for deliveries."""
 
     def __init__(
         self,
         *,
         allow_local: bool = False,
         lookup: Lookup | None = None,
-        tls: ssl.SSLContext | None = None,
+        ca_file: str | None = None,
         total_seconds: float = TOTAL_SECONDS,
     ) -> None:
-        """Remember the rules; connections are opened inside the context."""
-        self._allow_local = allow_local
-        self._threads: ThreadPoolExecutor | None = None
-        self._lookup = lookup or self._ask_system
-        self._tls = tls
+        """`total_seconds` is the patience with one receiver."""
+        super().__init__(allow_local=allow_local, lookup=lookup, ca_file=ca_file)
         self._total_seconds = total_seconds
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        """Open the pool of connections."""
-        connector = aiohttp.TCPConnector(
-            resolver=JudgedResolver(self._lookup, allow_local=self._allow_local),
-            socket_factory=self._open_socket,
-            use_dns_cache=False,
-            limit=0,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            ssl=self._tls or ssl.create_default_context(),
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            trust_env=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close every connection; a look-up that hangs is left to its thread."""
-        if self._session is not None:
-            await self._session.close()
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def post(
         self,
@@ -180,57 +224,31 @@ class Sender:
     ) -> Answer:
         """Send a body once and return what came of it. Never raises for the receiver's faults.
 
-        `live` demands https. `known_secrets` are masked should the receiver echo them.
+        `live` demands https. `known_secrets` are masked should the receiver echo them. The status is the
+        acknowledgement; what follows it is only for the log, so a body that dribbles costs seconds and not the
+        delivery.
         """
         started = time.perf_counter()
         try:
             target = _judged(url, live, self._allow_local)
-            async with asyncio.timeout(self._total_seconds):
-                return await self._exchange(target, headers, body, known_secrets, started)
-        except (TargetRefused, TimeoutError, aiohttp.ClientError, OSError, ValueError) as reason:
-            error, detail = _explained(reason)
-            return Answer(status=None, error=error, duration_ms=_elapsed_ms(started), detail=detail)
-
-    async def _exchange(
-        self,
-        target: Target,
-        headers: Mapping[str, str],
-        body: bytes,
-        known_secrets: Iterable[str],
-        started: float,
-    ) -> Answer:
-        if self._session is None:
-            raise RuntimeError("use the sender inside `async with`")
-        async with self._session.post(
-            URL(target.url, encoded=True),
-            data=body,
-            headers={**BASE_HEADERS, **headers},
-            allow_redirects=False,
-        ) as response:
-            # The status is the acknowledgement; what follows is only for the log, so a body
-            # that dribbles costs seconds and not the delivery.
-            excerpt = await _read_at_most(response, MAX_ANSWER_BYTES)
-            return Answer(
-                status=response.status,
-                error=_error_of(response.status),
-                duration_ms=_elapsed_ms(started),
-                excerpt=mask_answer(excerpt, known_secrets),
-                retry_after=response.headers.get("Retry-After"),
-            )
-
-    def _open_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
-        """Judge once more where every connection starts: no path leads around this door."""
-        family, kind, protocol, _, destination = info
-        judge_address(str(destination[0]), allow_local=self._allow_local)
-        return socket.socket(family, kind, protocol)
-
-    async def _ask_system(self, host: str, port: int) -> list[str]:
-        """Ask the system's resolver in threads of our own: slow DNS must not hold the loop's."""
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="lookup")
-        ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
-        return [str(entry[4][0]) for entry in found]
+            lines = [*BASE_LINES, *header_lines(headers)]
+            request = Request("POST", lines, body, self._total_seconds, BODY_SECONDS, MAX_ANSWER_BYTES)
+            reply = await self._call(target, request)
+        except TargetRefused as refused:
+            return _unanswered(SendError.ADDRESS_REFUSED, started, str(refused))
+        except LookupFailed:
+            return _unanswered(SendError.DNS_FAILED, started)
+        except TimeoutError:
+            return _unanswered(SendError.TIMEOUT, started)
+        if reply.status is None:
+            return _unanswered(error_of(reply), started, reply.refused)
+        return Answer(
+            status=reply.status,
+            error=_judge_status(reply.status),
+            duration_ms=_elapsed_ms(started),
+            excerpt=mask_answer(reply.body, known_secrets),
+            retry_after=reply.retry_after,
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -238,23 +256,7 @@ def _judged(url: str, live: bool, allow_local: bool) -> Target:  # noqa: FBT001 
     return judge_url(url, live=live, allow_local=allow_local)
 
 
-async def _read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Return the first bytes of the answer; a longer or slower one loses its connection."""
-    read = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while len(read) < limit:
-                chunk = await response.content.read(limit - len(read))
-                if not chunk:
-                    return bytes(read)
-                read += chunk
-    except (TimeoutError, aiohttp.ClientError):
-        pass
-    response.close()
-    return bytes(read)
-
-
-def _error_of(status: int) -> SendError:
+def _judge_status(status: int) -> SendError:
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return SendError.NONE
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
@@ -262,27 +264,23 @@ def _error_of(status: int) -> SendError:
     return SendError.BAD_STATUS
 
 
-def _explained(failure: Exception) -> tuple[SendError, str]:
-    """Return the error and the sentence that the log shows; the most specific kind first."""
-    if isinstance(failure, TargetRefused):
-        return SendError.ADDRESS_REFUSED, str(failure)
-    if isinstance(failure, TimeoutError):
-        return SendError.TIMEOUT, "no complete answer in time"
-    if isinstance(failure, aiohttp.ClientConnectorDNSError):
-        return SendError.DNS_FAILED, "the host name could not be resolved"
-    kinds = (
-        ((aiohttp.ClientSSLError, ssl.SSLError), SendError.TLS_FAILED),
-        ((aiohttp.ClientConnectionError, OSError), SendError.CONNECTION_FAILED),
-    )
-    for classes, error in kinds:
-        if isinstance(failure, classes):
-            return error, type(failure).__name__
-    return SendError.PROTOCOL_ERROR, type(failure).__name__
+def error_of(reply: Reply) -> SendError:
+    """Return why nothing answered."""
+    if reply.refused:
+        return SendError.ADDRESS_REFUSED
+    if reply.code == pycurl.E_OPERATION_TIMEDOUT:
+        return SendError.TIMEOUT
+    if reply.code == pycurl.E_COULDNT_RESOLVE_HOST:
+        return SendError.DNS_FAILED
+    if reply.code in TLS:
+        return SendError.TLS_FAILED
+    return SendError.CONNECTION_FAILED if reply.code in NOT_CONNECTED else SendError.PROTOCOL_ERROR
+
+
+def _unanswered(error: SendError, started: float, detail: str = "") -> Answer:
+    """Return the answer of an attempt that got none, with the sentence that the log shows."""
+    return Answer(None, error, _elapsed_ms(started), detail=detail or DETAILS[error])
 
 
 def _elapsed_ms(started: float) -> int:
     return round((time.perf_counter() - started) * 1000)
-
-
-def _family_of(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET

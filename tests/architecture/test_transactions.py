@@ -43,11 +43,12 @@ WRITES = {
     "save", "create", "delete", "bulk_create", "bulk_update", "get_or_create", "update_or_create",
     "acreate", "asave", "adelete",
 }  # fmt: skip
-NETWORK = {"stripe", "requests", "httpx", "aiohttp", "urllib3"}
+NETWORK = {"stripe", "requests", "httpx", "pycurl", "urllib3"}
 MAY_CALL_OUT = {
     "billing/stripe/gateway.py",
     "webhooks/sending.py",
     "webhooks/fetching.py",
+    "webhooks/wire.py",
     "webhooks/dispatch",
     "billing/stripe/sandbox",
     "stackbe/runner",

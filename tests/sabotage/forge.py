@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 PACKAGES = (
-    "aiohttp",
     "anymail",
     "cryptography.hazmat.primitives.ciphers.aead",
     "django.contrib.admin",
@@ -29,6 +28,7 @@ PACKAGES = (
     "procrastinate",
     "prometheus_client",
     "psycopg",
+    "pycurl",
     "stripe",
     "webauthn",
 )

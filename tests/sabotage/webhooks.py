@@ -6,6 +6,9 @@ from tests.sabotage.shapes import Edit, Sabotage
 
 ADDRESSES = "webhooks/addresses.py"
 SENDING = "webhooks/sending.py"
+WIRE = "webhooks/wire.py"
+DOOR = "            judged = judge_address(str(destination[0]), allow_local=self.allow_local)\n"
+DOOR_OPEN = "            judged = str(destination[0])\n"
 
 REACHED = [
     Sabotage(
@@ -22,7 +25,7 @@ REACHED = [
                 "        judged = judge_addresses(found, allow_local=self._allow_local)\n",
                 "        judged = list(found)\n",
             ),
-            Edit(SENDING, "        judge_address(str(destination[0]), allow_local=self._allow_local)\n", ""),
+            Edit(WIRE, DOOR, DOOR_OPEN),
         ),
     ),
     Sabotage(
@@ -44,14 +47,28 @@ REACHED = [
         12,
         "an address is judged once more where the connection starts",
         ("security/test_ssrf.py::test_the_last_door_holds_when_the_resolver_lets_everything_through",),
-        (Edit(SENDING, "        judge_address(str(destination[0]), allow_local=self._allow_local)\n", ""),),
+        (Edit(WIRE, DOOR, DOOR_OPEN),),
+    ),
+    Sabotage(
+        "any-public-address-will-do",
+        12,
+        "a connection goes to an address that its name was resolved to",
+        ("webhooks/test_sending.py::test_a_connection_goes_to_no_address_but_those_of_the_look_up",),
+        (Edit(WIRE, "            if judged not in self.pinned.addresses:\n", "            if False:\n"),),
+    ),
+    Sabotage(
+        "name-looked-up-again",
+        12,
+        "a name is resolved once, by the look-up whose answer is judged",
+        ("security/test_ssrf.py::test_a_name_is_resolved_once_and_connected_to_where_it_was_judged",),
+        (Edit(WIRE, "        handle.setopt(pycurl.RESOLVE, pinned.answers)\n", ""),),
     ),
     Sabotage(
         "redirects-followed",
         12,
         "a receiver's redirect is not followed",
         ("security/test_ssrf.py::test_a_redirect_to_loopback_goes_nowhere",),
-        (Edit(SENDING, "allow_redirects=False,", "allow_redirects=True,"),),
+        (Edit(WIRE, "handle.setopt(pycurl.FOLLOWLOCATION, 0)", "handle.setopt(pycurl.FOLLOWLOCATION, 1)"),),
     ),
     Sabotage(
         "global-is-good-enough",

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.webhooks.receiver import Receiver, Reply
-from webhooks import sending
+from webhooks import sending, wire
 from webhooks.sending import Answer, Sender, SendError
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ def raw_server(conversation: Any) -> Iterator[int]:
 
 
 def test_a_2xx_delivers_and_the_headers_are_ours(receiver: Receiver) -> None:
-    answer = post(f"{receiver.url}?a=%41&b=%2F", body=b'{"a":1}')
+    answer = post(f"{receiver.url}/../a//{{b}}?a=%41&b=%2F|^", body=b'{"a":1}')
 
     assert answer.delivered
     assert (answer.status, answer.error, answer.excerpt) == (200, "", "ok")
     [call] = receiver.calls
-    assert call.path == "/hooks?a=%41&b=%2F"
+    assert call.path == "/hooks/../a//{b}?a=%41&b=%2F|^"
     assert call.body == b'{"a":1}'
     assert call.headers["content-type"] == "application/json"
     assert call.headers["user-agent"].startswith("StackBE-Webhooks/")
@@ -77,15 +77,15 @@ def test_a_2xx_delivers_and_the_headers_are_ours(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error"),
-    [(204, ""), (301, "REDIRECT_NOT_FOLLOWED"), (404, "BAD_STATUS"), (500, "BAD_STATUS")],
+    ("status", "error", "retry_after"),
+    [(204, "", None), (301, "REDIRECT_NOT_FOLLOWED", "17"), (404, "BAD_STATUS", "17"), (500, "BAD_STATUS", "17")],
 )
-def test_the_status_decides(receiver: Receiver, status: int, error: str) -> None:
+def test_the_status_decides(receiver: Receiver, status: int, error: str, retry_after: str | None) -> None:
     receiver.answer = lambda _: Reply(status, b"", {"Retry-After": "17"})
 
     answer = post(receiver.url)
 
-    assert (answer.status, answer.error, answer.retry_after) == (status, error, "17")
+    assert (answer.status, answer.error, answer.retry_after) == (status, error, retry_after)
 
 
 def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
@@ -121,6 +121,54 @@ def test_cookies_are_not_kept(receiver: Receiver) -> None:
     assert receiver.connections == 1
 
 
+def test_a_kept_connection_serves_its_own_name_alone(receiver: Receiver) -> None:
+    async def here(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    async def by_turns() -> None:
+        async with Sender(allow_local=True, lookup=here) as sender:
+            for name in ("a", "b", "a", "b"):
+                assert (await sender.post(f"http://{name}.example.com:{receiver.port}/", HEADERS, b"{}")).delivered
+
+    asyncio.run(by_turns())
+
+    assert receiver.connections == 2
+    assert [call.headers["host"][0] for call in receiver.calls] == ["a", "b", "a", "b"]
+
+
+def test_connections_that_nothing_uses_are_closed(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def with_a_pause() -> None:
+        async with Sender(allow_local=True) as sender:
+            await sender.post(receiver.url, HEADERS, b"{}")
+            monkeypatch.setattr(wire, "KEEPALIVE_SECONDS", 0)
+            await asyncio.sleep(3 * wire.SWEEP_SECONDS)
+            await sender.post(receiver.url, HEADERS, b"{}")
+
+    asyncio.run(with_a_pause())
+
+    assert receiver.connections == 2
+
+
+def test_a_connection_goes_to_no_address_but_those_of_the_look_up(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def elsewhere(host: str, port: int) -> list[str]:
+        return ["127.0.0.2"]
+
+    answers = property(lambda pinned: [f"{pinned.target.host}:{pinned.target.port}:127.0.0.1"])
+    monkeypatch.setattr(wire.Pinned, "answers", answers)
+
+    answer = post(f"http://hooks.example.com:{receiver.port}/", lookup=elsewhere)
+
+    assert answer.error is SendError.ADDRESS_REFUSED
+    assert receiver.connections == 0
+
+
+def test_a_header_cannot_begin_another_line() -> None:
+    with pytest.raises(ValueError, match="line break"):
+        wire.header_lines({"webhook-id": "evt_1\r\nX-Injected: 1"})
+
+
 def test_a_receiver_that_hangs_costs_no_more_than_the_limit(receiver: Receiver) -> None:
     receiver.answer = lambda _: Reply(hang=10)
 
@@ -145,6 +193,23 @@ def test_headers_that_dribble_cost_no_more_than_the_limit() -> None:
     assert answer.status is None
     assert answer.error in {SendError.TIMEOUT, SendError.PROTOCOL_ERROR}
     assert answer.duration_ms < 2000
+
+
+def test_an_endless_head_is_no_answer() -> None:
+    sent = 0
+
+    def pour(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            sent += connection.send(b"X-A: b\r\n" * 500)
+
+    with raw_server(pour) as port:
+        answer = post(f"http://127.0.0.1:{port}/")
+
+    assert (answer.status, answer.error) == (None, SendError.PROTOCOL_ERROR)
+    assert sent < 8_000_000
 
 
 def test_an_endless_body_is_read_to_64_kib() -> None:
@@ -273,13 +338,13 @@ def test_tls_proves_the_name_while_the_connection_goes_to_the_judged_address(
     seen: list[str | None] = []
     server.sni_callback = lambda _, name, __: seen.append(name)
     receiver._server.socket = server.wrap_socket(receiver._server.socket, server_side=True)
-    trusting = ssl.create_default_context(cafile=certificate)
+    trusting = str(certificate)
 
     async def here(host: str, port: int) -> list[str]:
         return ["127.0.0.1"]
 
-    def send(name: str, tls: ssl.SSLContext | None) -> Answer:
-        return post(f"https://{name}:{receiver.port}/x", lookup=here, tls=tls)
+    def send(name: str, ca_file: str | None) -> Answer:
+        return post(f"https://{name}:{receiver.port}/x", lookup=here, ca_file=ca_file)
 
     assert send("hooks.example.com", trusting).delivered
     assert send("other.example.com", trusting).error is SendError.TLS_FAILED
