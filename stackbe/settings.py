@@ -214,6 +214,16 @@ CSRF_FAILURE_VIEW = "stackbe.trust.pages.csrf_failure"
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/dashboard/"
 
+# The staff console: its place, a host of its own where one is set, a session that the dashboard does not share.
+CONSOLE_PATH = env.str("CONSOLE_PATH", default="staff").strip("/")
+CONSOLE_HOST = env.str("CONSOLE_HOST", default="")
+CONSOLE_URL = f"{urlsplit(BASE_URL).scheme}://{CONSOLE_HOST}" if CONSOLE_HOST else BASE_URL
+if CONSOLE_HOST:
+    ALLOWED_HOSTS.append(CONSOLE_HOST.partition(":")[0])
+CONSOLE_COOKIE_NAME = "__Secure-stackbe-console" if REQUIRE_HTTPS else "stackbe-console"
+CONSOLE_IDLE_MINUTES = env.int("CONSOLE_IDLE_MINUTES", default=15)
+CONSOLE_HOURS = env.int("CONSOLE_HOURS", default=8)
+
 # Headers.
 SECURE_SSL_REDIRECT = REQUIRE_HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^v1/", r"^healthz$", r"^readyz$"]
@@ -381,7 +391,6 @@ UNFOLD = {
         }
     },
 }
-CONSOLE_PATH = env.str("CONSOLE_PATH", default="staff")
 
 # Logs: JSON lines on standard error.
 LOG_REQUESTS = env.bool("LOG_REQUESTS", default=not TESTING)

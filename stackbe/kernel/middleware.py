@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpResponsePermanentRedirect
+from django.http import HttpResponseNotFound, HttpResponsePermanentRedirect
 from django.middleware.csrf import CsrfViewMiddleware
 from django_htmx.middleware import HtmxMiddleware
 
@@ -67,7 +67,8 @@ class CanonicalHost:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         """Take the next in line."""
         self.get_response = get_response
-        self.canonical = urlsplit(settings.BASE_URL)
+        self.canonical = urlsplit(settings.BASE_URL).netloc
+        self.console = urlsplit(settings.CONSOLE_URL).netloc
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Redirect a page, refuse an API call over plain http, or pass on."""
@@ -77,10 +78,21 @@ class CanonicalHost:
                     log.warning("credential sent over plain http; revoke it")
                 return plain_error(Forbidden("The API is served over https only."))
             return self.get_response(request)
-        elsewhere = request.get_host() != self.canonical.netloc and request.path not in NO_COMPARISON
+        wanted, base = self.canonical, settings.BASE_URL
+        if in_console(request):
+            wanted, base = self.console, settings.CONSOLE_URL
+        host = request.get_host()
+        elsewhere = host != wanted and request.path not in NO_COMPARISON
         if elsewhere and request.method in {"GET", "HEAD"}:
-            return HttpResponsePermanentRedirect(f"{settings.BASE_URL}{request.get_full_path()}")
+            return HttpResponsePermanentRedirect(f"{base}{request.get_full_path()}")
+        if elsewhere and self.console != self.canonical and self.console in {host, wanted}:
+            return HttpResponseNotFound("Not here.")  # neither the console's forms elsewhere nor others' at the console
         return self.get_response(request)
+
+
+def in_console(request: HttpRequest) -> bool:
+    """Say whether a page is the staff console's, which has a session of its own."""
+    return request.path.startswith(f"/{settings.CONSOLE_PATH}/")
 
 
 def is_page(request: HttpRequest) -> bool:
@@ -107,7 +119,24 @@ class _PagesOnly:
 
 
 class Sessions(_PagesOnly, SessionMiddleware):
-    """Django's, for pages."""
+    """Django's, for pages. The staff console's session goes by a cookie of its own, which no other page is sent."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Open the session that belongs to the page."""
+        if in_console(request):
+            cookies = {name: value for name, value in request.COOKIES.items() if name != settings.SESSION_COOKIE_NAME}
+            if settings.CONSOLE_COOKIE_NAME in cookies:
+                cookies[settings.SESSION_COOKIE_NAME] = cookies[settings.CONSOLE_COOKIE_NAME]
+            request.COOKIES = cookies
+        super().process_request(request)
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Save it, and send the cookie under the name and the path that are the page's."""
+        response = super().process_response(request, response)
+        if in_console(request) and (sent := response.cookies.pop(settings.SESSION_COOKIE_NAME, None)) is not None:
+            response.cookies[settings.CONSOLE_COOKIE_NAME] = sent.value
+            response.cookies[settings.CONSOLE_COOKIE_NAME].update({**sent, "path": f"/{settings.CONSOLE_PATH}/"})
+        return response
 
 
 class Csrf(_PagesOnly, CsrfViewMiddleware):

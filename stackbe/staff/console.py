@@ -9,12 +9,12 @@ from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_replace
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
+from django.contrib.auth import logout
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.views.decorators.cache import never_cache
 from django_ratelimit.core import is_ratelimited
 from unfold.admin import ModelAdmin
@@ -27,7 +27,7 @@ from stackbe.kernel.fields import Sealed
 from stackbe.kernel.scope import PLATFORM, platform_scope
 from stackbe.kernel.transactions import reading
 from stackbe.mail.outgoing import waiting
-from stackbe.staff import services
+from stackbe.staff import entry, services
 from stackbe.staff.roles import Power, may, may_view
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ STAFF_DATABASE = "staff"
 # Columns that name a row elsewhere, and the prefix of its public id.
 PREFIXES = {"tenant_id": "ten", "app_id": "app"}
 PLATFORM_SHOWN = "the platform"
+# In the session: what somebody was about to do when a fresh proof was asked for.
+DRAFT = "console_draft"
 SECTIONS = {
     "accounts": "People and tenants",
     "apikeys": "API keys",
@@ -55,9 +57,20 @@ LISTS = {"ApiKey": "API keys", "Delivery": "Deliveries", "InvoiceReference": "In
 CONTENT_POLICY = {
     "script-src": [SELF, UNSAFE_EVAL],
     "style-src": [SELF, UNSAFE_INLINE],
-    "form-action": [SELF],
+    "form-action": [SELF, settings.BASE_URL],
     "frame-ancestors": [NONE],
 }
+
+
+READING, TAKING = frozenset({"GET", "HEAD"}), frozenset({"POST"})
+# What the framework serves and nobody here needs: nobody has a password, nothing is edited.
+UNUSED = frozenset({"password_change", "password_change_done", "autocomplete", "view_on_site"})
+
+
+def takes_forms(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a view of the console that takes forms, and nothing else."""
+    view.takes_forms = True  # type: ignore[attr-defined]  # a mark on a function
+    return view
 
 
 def staff_user(request: HttpRequest) -> User:
@@ -76,22 +89,37 @@ class Console(UnfoldAdminSite):
     password_change_template = None
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Let in whoever holds a staff role."""
-        return isinstance(request.user, User) and request.user.is_staff
+        """Let in whoever holds a staff role, gave a second factor and has not been idle since."""
+        return isinstance(request.user, User) and request.user.is_staff and entry.is_live(request.session)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Send strangers to sign in by mail; tell those signed in without a role that they have none."""
-        if request.user.is_authenticated:
-            raise PermissionDenied("The staff console is for staff.")
-        return redirect_to_login(request.GET.get("next", reverse("console:index")), settings.LOGIN_URL)
+        """Send whoever is not in to sign in and give a second factor."""
+        return entry.send_to_sign_in(request, request.GET.get("next", ""))
+
+    @takes_forms
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """End the console's session; the dashboard's goes on."""
+        if request.method == "POST":
+            logout(request)
+        return redirect(f"{settings.BASE_URL}{settings.LOGIN_REDIRECT_URL}")
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Return the console's own places: of the framework's, those that it has a use for."""
+        kept = [place for place in super().get_urls() if getattr(place, "name", None) not in UNUSED]
+        return [path("arrive", csp_replace(CONTENT_POLICY)(entry.arrive), name="arrive"), *kept]
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002  # Django's signature
-        """Guard every page: its content policy, its limit, and who comes in."""
+        """Guard every page: its content policy, its limit, who comes in, and that only deeds take forms."""
         guarded = super().admin_view(view, cacheable)
+        methods = TAKING if getattr(view, "takes_forms", False) else READING
 
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method not in methods:
+                return HttpResponseNotAllowed(sorted(methods))
             if is_ratelimited(request, group="console", key="user_or_ip", rate="120/m", increment=True):
                 return HttpResponse("Too many requests. Wait a minute.", status=429)
+            if self.has_permission(request):
+                entry.touch(request.session)
             response: HttpResponse = guarded(request, *args, **kwargs)
             return response
 
@@ -198,9 +226,7 @@ class ConsoleAdmin(ModelAdmin):
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, and put the look on record. There is nothing to post to it."""
-        if request.method not in {"GET", "HEAD"}:
-            raise PermissionDenied
+        """Show the list, and put the look on record."""
         response: HttpResponse = super().changelist_view(request, extra_context)
         if response.status_code == 200:  # noqa: PLR2004  # a refused look shows nothing
             services.record_look(staff_user(request), "staff.listed", self.model._meta.label)
@@ -214,12 +240,10 @@ class ConsoleAdmin(ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show a row, and put the look on record in its tenant's log."""
-        if request.method != "GET":
-            raise PermissionDenied
         row = self.get_object(request, object_id) if object_id else None
         if row is not None and self.has_view_permission(request, row):
             services.record_look(staff_user(request), "staff.viewed", str(row), row)
-        context = {**(extra_context or {}), "deeds": self.deeds(staff_user(request), row)}
+        context = {**(extra_context or {}), "deeds": self.offered(request, row)}
         response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return response
 
@@ -230,20 +254,39 @@ class ConsoleAdmin(ModelAdmin):
         hint = "Shows what is masked. The reason goes on record."
         return [{"name": "reveal", "label": "Reveal", "hint": hint, "reason": True}]
 
-    def get_urls(self) -> list[URLPattern]:
-        """Add the deeds' URL: POST only."""
-        name = f"{self.opts.app_label}_{self.opts.model_name}_deed"
-        deed = path("<path:object_id>/do/<str:deed>", self.admin_site.admin_view(self.deed_view), name=name)
-        return [deed, *super().get_urls()]
+    def offered(self, request: HttpRequest, row: Any) -> list[dict[str, Any]]:
+        """Return the same, with the reason that was typed before a proof was asked for."""
+        kept = request.session.get(DRAFT) or {}
+        if row is None or kept.get("row") != str(row):
+            return self.deeds(staff_user(request), row)
+        del request.session[DRAFT]
+        return [
+            {**deed, "typed": kept["reason"], "again": True} if deed["name"] == kept["deed"] else deed
+            for deed in self.deeds(staff_user(request), row)
+        ]
 
+    def get_urls(self) -> list[URLPattern]:
+        """Return the list, the row and its deeds: what nobody may do (add, edit, delete) has no place."""
+        name, view = f"{self.opts.app_label}_{self.opts.model_name}", self.admin_site.admin_view
+        return [
+            path("", view(self.changelist_view), name=f"{name}_changelist"),
+            path("<path:object_id>/do/<str:deed>", view(self.deed_view), name=f"{name}_deed"),
+            path("<path:object_id>/change/", view(self.change_view), name=f"{name}_change"),
+        ]
+
+    @takes_forms
     def deed_view(self, request: HttpRequest, object_id: str, deed: str) -> HttpResponse:
-        """Run one deed on one row, through its service."""
+        """Run one deed on one row, through its service. A grave one wants a fresh proof first."""
         user, row = staff_user(request), self.get_object(request, object_id)
         back = redirect(f"console:{self.opts.app_label}_{self.opts.model_name}_change", object_id)
-        if request.method != "POST" or row is None or not self.has_view_permission(request, row):
+        if row is None or not self.has_view_permission(request, row):
             raise PermissionDenied
-        if deed not in {offered["name"] for offered in self.deeds(user, row)}:
+        found = next((offered for offered in self.deeds(user, row) if offered["name"] == deed), None)
+        if found is None:
             raise PermissionDenied
+        if found.get("grave") and not entry.is_fresh(request.session):
+            request.session[DRAFT] = {"row": str(row), "deed": deed, "reason": request.POST.get("reason", "")[:300]}
+            return entry.send_to_sign_in(request, back["Location"])
         try:
             return self.perform(request, user, row, deed) or back
         except ApiError as refused:

@@ -32,9 +32,9 @@ class Suspendable(ConsoleAdmin):
             return offered
         if row.suspended_at is None:
             hint = "Its keys and sessions are refused from the next request on."
-            return [*offered, {"name": "suspend", "label": "Suspend", "hint": hint, "reason": True}]
+            return [*offered, {"name": "suspend", "label": "Suspend", "hint": hint, "reason": True, "grave": True}]
         hint = "Its keys and sessions work again."
-        return [*offered, {"name": "resume", "label": "Let go on", "hint": hint, "reason": True}]
+        return [*offered, {"name": "resume", "label": "Let go on", "hint": hint, "reason": True, "grave": True}]
 
     def perform(self, request: HttpRequest, user: User, row: Any, deed: str) -> HttpResponse | None:
         """Stop it or let it go on."""
@@ -87,6 +87,7 @@ class UserRows(ConsoleAdmin):
                 "label": f"Make {role.label}",
                 "hint": "Takes effect on their next click.",
                 "reason": False,
+                "grave": True,
             }
             for role in roles
         ]
@@ -111,7 +112,8 @@ class ApiKeyRows(ConsoleAdmin):
         """Offer to revoke a live key."""
         if row is None or row.revoked_at is not None or not may(user.staff_role, Power.SUSPEND):
             return []
-        return [{"name": "revoke", "label": "Revoke", "hint": "Refused from the next request on.", "reason": True}]
+        hint = "Refused from the next request on, for good."
+        return [{"name": "revoke", "label": "Revoke", "hint": hint, "reason": True, "grave": True}]
 
     def perform(self, request: HttpRequest, user: User, row: Any, deed: str) -> HttpResponse | None:
         """Revoke it."""

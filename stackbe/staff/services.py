@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accounts.models import App, Tenant, User
+from django.db import IntegrityError, transaction
+
+from accounts.models import App, SpentToken, Tenant, User
 from apikeys.models import ApiKey
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import Forbidden, NotFound, ValidationFailed
 from stackbe.kernel.scope import PLATFORM, Credential, Scope
-from stackbe.kernel.transactions import change
+from stackbe.kernel.transactions import change, require_change
 from stackbe.staff.roles import Power, may
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
     from uuid import UUID
 
     from django.db import models
@@ -31,6 +34,17 @@ def staff_scope(user: User, tenant_id: UUID = PLATFORM, app_id: UUID | None = No
         credential_id=user.id,
         actor_name=f"staff:{user.staff_role}",
     )
+
+
+def spend_pass(pass_id: UUID, lives: timedelta) -> bool:
+    """Take a pass into the console, in the open change; of two racers one is let in."""
+    require_change()
+    try:
+        with transaction.atomic():
+            SpentToken.unscoped.create(id=pass_id, expires_at=wall_clock() + lives)
+    except IntegrityError:
+        return False
+    return True
 
 
 def record_look(user: User, action: str, target: str, row: models.Model | None = None) -> None:

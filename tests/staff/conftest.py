@@ -1,0 +1,86 @@
+"""Staff in each role, let into the console."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from accounts.models import Customer, User, domain_index, email_index
+from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.crypto import KeyDestroyed
+from stackbe.kernel.models import AuditEvent
+from stackbe.kernel.scope import PLATFORM, platform_scope
+from stackbe.kernel.sessions import SessionStore
+from stackbe.kernel.tenancy import owned_by
+from stackbe.kernel.transactions import Unit, change, reading
+from stackbe.staff import entry
+from stackbe.staff.services import staff_scope
+from tests.cast import Company, found_company
+from tests.members.conftest import clock  # noqa: F401  # a fixture of theirs
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+def hire(role: str, *, proven_minutes_ago: int = 0) -> Client:
+    """Return the browser of somebody who holds a role and has come in with a second factor."""
+    with change(platform_scope()) as unit:
+        ensure_platform_key(unit)
+        user = User(email=f"{role or 'nobody'}@staff.example", email_index=f"{role}-index".encode(), staff_role=role)
+        user.save(force_insert=True)
+    client = Client(headers={"host": "localhost:8000"})
+    admit(client, user, proven_minutes_ago=proven_minutes_ago)
+    return client
+
+
+def admit(client: Client, user: User, *, proven_minutes_ago: int = 0) -> None:
+    """Give a browser a console session as `arrive` begins it."""
+    session = SessionStore()
+    session["_auth_user_id"] = str(user.pk)
+    session["_auth_user_backend"] = "accounts.backends.MagicLinkBackend"
+    session["_auth_user_hash"] = user.get_session_auth_hash()
+    proven_at = int(wall_clock().timestamp()) - 60 * proven_minutes_ago
+    entry.begin(session, by="authenticator", proven_at=proven_at)
+    session.save()
+    client.cookies[settings.CONSOLE_COOKIE_NAME] = session.session_key or ""
+
+
+def ensure_platform_key(unit: Unit) -> None:
+    """Make the platform's key where a test's database has none yet."""
+    try:
+        unit.keys.tenant_key(PLATFORM)
+    except KeyDestroyed:
+        unit.keys.create_tenant_key(PLATFORM)
+
+
+@pytest.fixture
+def acme(committed: None) -> Company:
+    """The tenant that staff look at."""
+    return found_company("Acme")
+
+
+@pytest.fixture
+def customer(acme: Company) -> Customer:
+    """A person who is named nowhere but in sealed fields."""
+    with change(acme.scope) as unit:
+        key = unit.keys.secret("blind_index", acme.app_id)
+        row = Customer(
+            **owned_by(acme.scope),
+            email="grace@example.com",
+            name="Grace",
+            metadata={},
+            email_index=email_index(key, "grace@example.com"),
+            domain_index=domain_index(key, "grace@example.com"),
+        )
+        row.save()
+    return row
+
+
+def looks(tenant_id: UUID, action: str) -> list[str]:
+    """Return the targets of a kind of act in a tenant's log."""
+    with reading(staff_scope(User(), tenant_id)):
+        rows = AuditEvent.unscoped.filter(tenant_id=tenant_id, action=action).order_by("pk")
+        return list(rows.values_list("target", flat=True))
