@@ -108,6 +108,8 @@ PG_BIN_DIR = env.str("PG_BIN_DIR", default="")
 # How long a tenant's deletion can be taken back, and where the worker keeps the list of erasures, apart from backups.
 TENANT_DELETION_DAYS = env.int("TENANT_DELETION_DAYS", default=14)
 ERASURE_LIST = env.str("ERASURE_LIST", default=str(BACKUP_DIR / "erasures.jsonl") if DATABASE_BACKUP_URL else "")
+# The folder that signed heads of the audit chains are appended to every minute: elsewhere than the database.
+AUDIT_HEADS = env.str("AUDIT_HEADS", default="")
 REDIS_URL = env.str("REDIS_URL", default="")
 
 # Apps, domain by domain, lowest first.

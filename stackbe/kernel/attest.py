@@ -1,4 +1,4 @@
-"""What this instance vouches for: archives and receipts, signed with a key that it publishes.
+"""What this instance vouches for: archives, receipts and heads of audit chains, signed with a key that it publishes.
 
 The key pair (Ed25519, RFC 8032) is random, made on first use and kept as a secret of the platform. Its
 public half is found by `kid` at `/.well-known/stackbe-keys.json`, those of retired keys too: whoever holds
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 KIND = "attestation"
 ALGORITHM = "EdDSA"
-ARCHIVE, RECEIPT = b"stackbe.archive.v1\n", b"stackbe.receipt.v1\n"
+ARCHIVE, RECEIPT, HEAD = b"stackbe.archive.v1\n", b"stackbe.receipt.v1\n", b"stackbe.head.v1\n"
 KID_BYTES = 12
 
 

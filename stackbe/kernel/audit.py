@@ -12,6 +12,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from django.db import connection
 
 from stackbe.kernel import http
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 START_OF_CHAIN = bytes(32)
+DELETE = b"\x7f"  # the one ASCII character that the two encoders spell differently
 
 
 def audit(
@@ -38,15 +40,15 @@ def audit(
 ) -> AuditEvent:
     """Record who did what, beside the change it tells of.
 
-    `action` is noun.past (`api_key.revoked`), `target` a public id. `detail` (before and after,
-    without secrets) is sealed, under the subject's key where there is one.
+    `action` is noun.past (`api_key.revoked`), `target` a public id. `detail` (before and after, without
+    secrets, and staff's reason) is sealed, under the subject's key where there is one.
     """
     require_change()
     return AuditEvent.unscoped.create(
         tenant_id=scope.tenant_id,
         app_id=scope.app_id,
         actor=scope.actor,
-        actor_role=str(scope.role or ""),
+        actor_role=scope.actor_role,
         action=action,
         target=target,
         subject_id=subject_id,
@@ -57,7 +59,14 @@ def audit(
 
 
 def canonical_bytes(row: dict[str, Any]) -> bytes:
-    """Return the bytes that a digest covers: every column, sealed detail as ciphertext."""
+    """Return the bytes that a digest covers: every column, sealed detail as ciphertext.
+
+    One spelling: sorted keys, no spaces, ASCII escapes. A row without other characters, as nearly every one is, is
+    spelt alike by the fast encoder, which a pass over a million rows needs.
+    """
+    quick = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    if quick.isascii() and DELETE not in quick:
+        return quick
     return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
@@ -70,6 +79,10 @@ UNSEALED = """
 select a.id, to_jsonb(a) from kernel_auditevent a
 where a.tenant_id = %s and not exists (select from kernel_auditseal s where s.audit_id = a.id)
 order by a.id limit %s
+"""
+
+SEAL = """
+insert into kernel_auditseal (id, tenant_id, sequence, audit_id, digest, sealed_at) values (%s, %s, %s, %s, %s, %s)
 """
 
 
@@ -89,14 +102,11 @@ def seal_audit_rows(tenant_id: UUID, limit: int = 500) -> int:
         sequence, digest = (head[0], bytes(head[1])) if head else (0, START_OF_CHAIN)
         cursor.execute(UNSEALED, [tenant_id, limit])
         rows = cursor.fetchall()
+        seals = []
         for audit_id, row in rows:
             sequence += 1
-            content = row if isinstance(row, dict) else json.loads(row)
-            digest = chained(digest, sequence, content)
-            cursor.execute(
-                "insert into kernel_auditseal"
-                " (id, tenant_id, sequence, audit_id, digest, sealed_at)"
-                " values (%s, %s, %s, %s, %s, %s)",
-                [new_id(), tenant_id, sequence, audit_id, digest, wall_clock()],
-            )
+            digest = chained(digest, sequence, row if isinstance(row, dict) else orjson.loads(row))
+            seals.append([new_id(), tenant_id, sequence, audit_id, digest, wall_clock()])
+        if seals:
+            cursor.executemany(SEAL, seals)
     return len(rows)

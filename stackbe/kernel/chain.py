@@ -6,9 +6,10 @@ running one), in one pass and in constant memory.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import orjson
 
 from stackbe.kernel.audit import START_OF_CHAIN, chained
 
@@ -80,7 +81,7 @@ def verify_chains(
                 sequence = number
             if content is None:
                 found.fault(f"Tenant {owner}: the row {audit_id} of seal {number} is gone.")
-            elif chained(digest, number, json.loads(content)) != stored:
+            elif chained(digest, number, orjson.loads(content)) != stored:
                 found.fault(f"Tenant {owner}: the row {audit_id} of seal {number} is not what was sealed.")
             digest = stored
             found.heads[owner] = (number, digest.hex())

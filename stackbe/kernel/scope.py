@@ -101,6 +101,13 @@ class Scope:
         return encode(prefix, self.credential_id)
 
     @property
+    def actor_role(self) -> str:
+        """Return what the caller was when they acted: a member's role, or a staff member's."""
+        if self.credential is Credential.STAFF:
+            return self.actor_name.removeprefix("staff:")
+        return str(self.role or "")
+
+    @property
     def app(self) -> UUID:
         """Return the app's id, or the API's 400 where a tenant key named none."""
         if self.app_id is None:

@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 
 from stackbe.runner import state, venv
-from stackbe.runner.state import RunnerError
+from stackbe.runner.state import RunnerError, kept_in
 
 # Commands of ours, by the module of this package whose main(argv) they call, and the locks that they want installed.
 OWN_COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -39,6 +39,8 @@ OWNER_COMMANDS = {
     "sqlmigrate",
     "squashmigrations",
 }
+# They look at all tenants' rows and change none.
+STAFF_COMMANDS = {"verify_audit"}
 WORKER_COMMANDS = {"archiver", "backup", "dispatcher", "drill", "procrastinate", "worker"}
 # They need settings, but no database that answers.
 OFFLINE_COMMANDS = {
@@ -65,6 +67,7 @@ OVERVIEW = """StackBE's own commands:
     backup        take an encrypted backup of the whole database
     drill         restore the newest backup beside it and prove that it is whole (--to TIME)
     restore       unpack a backup at a chosen second, for a server of your own
+    verify_audit  go through the audit log and find what was edited, deleted, swapped or cut off
     roles         make the database and its roles for a deployment
 
 The framework's, for the same database:
@@ -119,6 +122,8 @@ def role_for(command: str) -> str:
     """Which database role a Django command runs as."""
     if command in OWNER_COMMANDS:
         return "owner"
+    if command in STAFF_COMMANDS:
+        return "staff"
     return "worker" if command in WORKER_COMMANDS else "web"
 
 
@@ -131,7 +136,7 @@ def environment_for(command: str) -> dict[str, str]:
     if is_development():
         folder = state.home()
         found |= state.overlay(state.development_environment(folder), os.environ)
-        found |= {"STATIC_ROOT": str(folder / "static"), "BACKUP_DIR": str(folder / "backups")}
+        found |= {"STATIC_ROOT": str(folder / "static"), **kept_in(folder)}
         if not os.environ.get("DATABASE_URL"):
             # Imported by name: it needs the packages of the virtual environment.
             devdb = import_module("stackbe.runner.devdb")

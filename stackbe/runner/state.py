@@ -130,6 +130,11 @@ def new_environment() -> dict[str, str]:
     }
 
 
+def kept_in(folder: Path) -> dict[str, str]:
+    """Where a development copy keeps what a deployment keeps on another machine."""
+    return {"BACKUP_DIR": str(folder / "backups"), "AUDIT_HEADS": str(folder / "heads")}
+
+
 def addresses(port: int) -> dict[str, str]:
     """Where the servers of `up --port` are found.
 

@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
         settings = state.overlay(state.development_environment(folder, port=asked.port), os.environ)
         with database() as (urls, marks, tend):
             environment = {**os.environ, **settings, **urls, "STATIC_ROOT": str(folder / "static")}
-            environment |= {"BACKUP_DIR": os.environ.get("BACKUP_DIR", str(folder / "backups"))}
+            environment |= state.overlay(state.kept_in(folder), os.environ)
             environment["PYTHONUNBUFFERED"] = "1"
             migrate(environment, marks)
             collect_static(environment, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 from django.conf import settings
 
@@ -13,6 +14,7 @@ from stackbe.kernel.transactions import change
 from stackbe.trust import ticket_mail
 from stackbe.trust.backups.base import back_up
 from stackbe.trust.backups.drill import drill
+from stackbe.trust.heads import keep_heads
 from stackbe.trust.models import BackupRun
 from stackbe.trust.services import tickets
 
@@ -39,6 +41,13 @@ def chase_tickets(timestamp: int) -> None:
     scope = platform_scope("tickets")
     with change(scope):
         tickets.chase_unanswered(scope)
+
+
+@periodic("trust.keep_heads", "* * * * * 30")
+def keep_audit_heads(timestamp: int) -> None:
+    """Keep the signed heads of the audit chains where the operator wants them, half a minute after rows are chained."""
+    if settings.AUDIT_HEADS:
+        keep_heads(Path(settings.AUDIT_HEADS))
 
 
 def is_due(kind: str, every: timedelta) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from django.db import ProgrammingError, connection
 
 from stackbe.kernel.audit import audit, seal_audit_rows
+from stackbe.kernel.ids import new_id
 from stackbe.kernel.models import AuditEvent, AuditSeal
+from stackbe.kernel.scope import Credential, Role
 from stackbe.kernel.transactions import change, reading
 
 
@@ -29,6 +33,13 @@ def test_a_row_says_who_did_what_and_its_detail_is_sealed(acme):
         with connection.cursor() as cursor:
             cursor.execute("select detail from kernel_auditevent where id = %s", [row.pk])
             assert b'"n"' not in bytes(cursor.fetchone()[0])
+
+
+def test_a_row_says_in_which_role_its_actor_acted(acme):
+    staff = replace(acme.scope, credential=Credential.STAFF, credential_id=new_id(), actor_name="staff:support")
+    member = replace(acme.scope, credential=Credential.MEMBER, credential_id=new_id(), role=Role.ADMIN)
+
+    assert [write(scope)[0].actor_role for scope in (staff, member, acme.scope)] == ["support", "admin", ""]
 
 
 def test_outside_of_a_change_nothing_is_recorded(acme):

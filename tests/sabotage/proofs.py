@@ -219,8 +219,8 @@ KEPT = [
         (
             Edit(
                 "stackbe/kernel/chain.py",
-                "elif chained(digest, number, json.loads(content)) != stored:",
-                "elif chained(digest, number, json.loads(content)) is stored:",
+                "elif chained(digest, number, orjson.loads(content)) != stored:",
+                "elif chained(digest, number, orjson.loads(content)) is stored:",
             ),
         ),
     ),

@@ -1,0 +1,83 @@
+"""`manage.py verify_audit`: whether the audit log is what was written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+
+from stackbe.archive.trusted import trusted_keys
+from stackbe.kernel import ids
+from stackbe.kernel.archives import ArchiveRefused
+from stackbe.kernel.chain import verify_chains
+from stackbe.trust.heads import Kept, read_heads
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+class Command(BaseCommand):
+    """Go through every tenant's chain; a fault is exit status 1."""
+
+    help = "Go through the audit chains and find rows that were edited, deleted, swapped or cut off at the end."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take one tenant, and where heads and keys are."""
+        parser.add_argument("--tenant", metavar="ID", help="only the chain of this tenant, ten_…")
+        parser.add_argument(
+            "--heads", type=Path, metavar="PATH", help="a file or folder of signed heads, if not AUDIT_HEADS"
+        )
+        parser.add_argument(
+            "--keys", type=Path, metavar="FILE", help="public keys that you kept; else those of this instance"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Say what was found."""
+        tenant = self._tenant(options["tenant"])
+        kept = self._kept(options["heads"], options["keys"])
+        verdict = verify_chains(staff_connection(), tenant, kept.heads)
+        faults = [fault for fault in kept.faults if tenant is None or tenant in fault] + verdict.faults
+        for fault in faults:
+            self.stderr.write(fault)
+        chains, outcome = len(verdict.heads), "do not hold" if faults else "hold"
+        self.stdout.write(
+            f"{verdict.rows:,} rows in {chains:,} chains {outcome}; {verdict.unsealed:,} not chained yet."
+        )
+        if kept.heads:
+            self.stdout.write(f"Compared with {len(kept.heads):,} signed heads, the newest of {kept.newest}.")
+        else:
+            self.stdout.write("No signed heads to compare with (AUDIT_HEADS): a tail that was cut off would not show.")
+        if faults:
+            sys.exit(1)
+
+    def _tenant(self, asked: str | None) -> str | None:
+        if asked is None:
+            return None
+        try:
+            return str(ids.decode("ten", asked) if asked.startswith("ten_") else UUID(asked))
+        except ValueError:
+            raise CommandError(f"--tenant wants an id such as ten_01jd…, not {asked}.") from None
+
+    def _kept(self, heads: Path | None, keys: Path | None) -> Kept:
+        path = heads or (Path(settings.AUDIT_HEADS) if settings.AUDIT_HEADS else None)
+        if path is None:
+            return Kept()
+        if heads and not heads.exists():
+            raise CommandError(f"There are no heads at {heads}.")
+        try:
+            return read_heads(path, trusted_keys(keys))
+        except ArchiveRefused as refused:
+            raise CommandError(str(refused)) from None
+
+
+def staff_connection() -> psycopg.Connection[tuple[object, ...]]:
+    """Return a connection that sees all tenants' rows and may change none of them."""
+    chosen = connections["staff" if "staff" in settings.DATABASES else "default"]
+    chosen.ensure_connection()
+    inner: psycopg.Connection[tuple[object, ...]] = chosen.connection
+    return inner

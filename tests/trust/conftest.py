@@ -1,0 +1,47 @@
+"""Two tenants' audit chains that are really committed, and the owner who can tamper with them."""
+
+from __future__ import annotations
+
+import os
+
+import psycopg
+import pytest
+
+from stackbe.kernel.audit import audit, seal_audit_rows
+from stackbe.kernel.transactions import change
+from tests.cast import found_company
+from tests.plugin import as_role
+
+
+@pytest.fixture
+def acme(committed):
+    return found_company("Acme")
+
+
+@pytest.fixture
+def chain(acme):
+    for scope in (acme.scope, found_company("Globex").scope):
+        with change(scope):
+            for number in range(5):
+                audit(scope, "thing.done", str(number), detail={"n": number})
+            seal_audit_rows(scope.tenant_id)
+    return str(acme.tenant_id)
+
+
+@pytest.fixture
+def owner():
+    """The owner, with the wall and the trigger out of the way, as a thief of the server would have it."""
+    url = as_role(os.environ["STACKBE_TEST_MAINTENANCE_URL"], "stackbe_owner", os.environ["STACKBE_TEST_DATABASE"])
+    tables = ("kernel_auditevent", "kernel_auditseal")
+    with psycopg.connect(url, autocommit=True) as connection:
+        for table in tables:
+            connection.execute(f"alter table {table} no force row level security")
+            connection.execute(f"alter table {table} disable trigger user")
+        yield connection
+        for table in tables:
+            connection.execute(f"alter table {table} force row level security")
+            connection.execute(f"alter table {table} enable trigger user")
+
+
+def nth(chain, number):
+    return f"(select audit_id from kernel_auditseal where tenant_id = '{chain}' and sequence = {number})"

@@ -1,0 +1,118 @@
+"""`manage.py verify_audit`, and the signed heads that show it a tail that was cut."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from stackbe.kernel.audit import audit, canonical_bytes, seal_audit_rows
+from stackbe.kernel.ids import encode
+from stackbe.kernel.transactions import change
+from stackbe.trust.heads import read_heads
+from tests.queue import run_periodic
+from tests.trust.conftest import nth
+
+
+@pytest.fixture
+def heads(settings, tmp_path):
+    """The folder of signed heads, and all lines that are in it after the worker's minute has come again."""
+    settings.AUDIT_HEADS = str(tmp_path / "heads")
+
+    def lines():
+        run_periodic("trust.keep_heads")
+        return [line for path in sorted((tmp_path / "heads").glob("*")) for line in path.read_text().splitlines()]
+
+    return lines
+
+
+@pytest.fixture
+def verify(capsys):
+    """Run the command; return its exit status and what it said."""
+
+    def run(*words):
+        status = 0
+        try:
+            call_command("verify_audit", *map(str, words))
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    return run
+
+
+def test_each_head_is_kept_once_for_each_time_that_it_moves(chain, acme, heads):
+    first, again = heads(), heads()
+    with change(acme.scope):
+        audit(acme.scope, "thing.done", detail={"secret": "canary"})
+        seal_audit_rows(acme.tenant_id)
+    more = heads()
+
+    assert again == first
+    assert [json.loads(line)["statement"]["tenantId"] for line in more[len(first) :]] == [encode("ten", acme.tenant_id)]
+    assert more[: len(first)] == first
+
+
+def test_chains_that_hold_are_said_to_hold(chain, acme, heads, verify):
+    status, said = verify()
+    assert status == 0
+    assert "2 chains hold" in said
+    assert "No signed heads" in said
+    kept = heads()
+
+    status, said = verify("--tenant", encode("ten", acme.tenant_id))
+
+    assert status == 0
+    assert "1 chains hold" in said
+    assert f"Compared with {len(kept)} signed heads" in said
+    with pytest.raises(CommandError, match="wants an id"):
+        verify("--tenant", "acme")
+    with pytest.raises(CommandError, match="no heads"):
+        verify("--heads", "/nowhere")
+
+
+def test_a_tail_that_was_cut_and_a_forged_head_are_found(chain, acme, owner, heads, verify, tmp_path):
+    lines = heads()
+    (mine,) = [line for line in lines if encode("ten", acme.tenant_id) in line]
+    last = json.loads(mine)["statement"]["sequence"]
+    owner.execute(f"delete from kernel_auditevent where id = {nth(chain, last)}")
+    owner.execute("delete from kernel_auditseal where tenant_id = %s and sequence = %s", [chain, last])
+
+    status, said = verify()
+    assert status == 1
+    assert f"the chain ends at seal {last - 1}, but seal {last} was kept elsewhere" in said
+
+    forged = tmp_path / "forged.jsonl"
+    claim = mine.replace(f'"sequence":{last}', f'"sequence":{last - 1}')
+    forged.write_text(f'{{"torn": \n{claim}\n')
+    status, said = verify("--heads", forged)
+    assert status == 1
+    assert "is not signed by a known key" in said
+    assert read_heads(forged, {}).heads == {}
+
+
+def test_what_a_power_cut_left_half_written_spoils_no_later_head(chain, acme, heads, settings, tmp_path):
+    folder = tmp_path / "heads"
+    (whole, *_) = heads()
+    file = next(folder.iterdir())
+    file.write_text(file.read_text() + whole[:50])
+    with change(acme.scope):
+        audit(acme.scope, "thing.done")
+        seal_audit_rows(acme.tenant_id)
+
+    *_, torn, last = heads()
+
+    assert torn == whole[:50]
+    assert json.loads(last)["statement"]["tenantId"] == encode("ten", acme.tenant_id)
+
+
+@pytest.mark.parametrize("name", ["plain", 'quo"te\\', "Zoë", "del\x7f", "line\n\ttab\u2028", "𝄞"])
+def test_a_row_has_one_spelling_whichever_encoder_writes_it(name):
+    row = {"b": name, "a": None, "c": "\\x00ff", "ä": 1}
+
+    spelt = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    assert canonical_bytes(row) == spelt
+    del row["ä"]
+    assert canonical_bytes(row) == json.dumps(row, sort_keys=True, separators=(",", ":")).encode()
