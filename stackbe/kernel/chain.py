@@ -7,7 +7,7 @@ running one), in one pass and in constant memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import orjson
 
@@ -71,7 +71,7 @@ def verify_chains(
         cursor.itersize = AT_ONCE
         cursor.execute(SEALS, {"tenant": tenant_id})
         for row in cursor:
-            owner, number, stored, audit_id, content = _read(row)
+            owner, number, stored, audit_id, content = cast("tuple[str, int, bytes, str, str | None]", row)
             if owner != tenant:
                 tenant, sequence, digest = owner, 0, START_OF_CHAIN
             sequence += 1
@@ -94,8 +94,3 @@ def verify_chains(
     counted: Iterable[tuple[object, ...]] = connection.execute(UNSEALED, {"tenant": tenant_id})
     found.unsealed = sum(int(str(count)) for _, count in counted)
     return found
-
-
-def _read(row: tuple[object, ...]) -> tuple[str, int, bytes, str, str | None]:
-    owner, number, stored, audit_id, content = row
-    return str(owner), int(str(number)), bytes(stored), str(audit_id), None if content is None else str(content)  # type: ignore[call-overload]  # a bytea
