@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from stackbe.kernel.routes import PUBLIC, Limit, Route, may, route
-from stackbe.trust import attestation, contact, views
+from stackbe.trust import attestation, contact, dashboard, views
 
 ROUTES: list[Route] = [
     route(
@@ -27,4 +27,6 @@ PAGES: list[URLPattern] = [
     path("docs/api", views.api_reference, name="api-reference"),
     path("docs/<slug:name>", views.guide, name="guide"),
     path("security", views.guide, {"name": "security"}, name="security"),
+    path("dashboard/<str:app_id>/audit", dashboard.AuditLog.as_view(), name="dashboard-audit"),
+    path("dashboard/<str:app_id>/audit/export", dashboard.ExportAudit.as_view(), name="dashboard-audit-export"),
 ]

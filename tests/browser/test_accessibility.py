@@ -32,6 +32,7 @@ APP_PAGES = [
     "events",
     "keys",
     "settings",
+    "audit",
 ]
 
 

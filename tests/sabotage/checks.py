@@ -248,6 +248,7 @@ CHECKS = (
             "trust/test_chains.py::test_tampering_is_found",
             "trust/test_chains.py::test_a_tail_that_was_cut_is_found_by_the_head_that_was_kept_elsewhere",
             "trust/test_verify_audit.py::test_a_tail_that_was_cut_and_a_forged_head_are_found",
+            "trust/test_audit_export.py::test_a_tampered_export_is_noticed",
         ),
     ),
     Check(

@@ -10,12 +10,8 @@ import pytest
 from stackbe.kernel.audit import audit, seal_audit_rows
 from stackbe.kernel.transactions import change
 from tests.cast import found_company
+from tests.dashboard.conftest import desk, desk_of  # noqa: F401  # fixtures of theirs
 from tests.plugin import as_role
-
-
-@pytest.fixture
-def acme(committed):
-    return found_company("Acme")
 
 
 @pytest.fixture

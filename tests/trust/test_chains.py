@@ -7,7 +7,13 @@ import pytest
 from stackbe.kernel.audit import audit, seal_audit_rows
 from stackbe.kernel.chain import verify_chains
 from stackbe.kernel.transactions import change
+from tests.cast import found_company
 from tests.trust.conftest import nth
+
+
+@pytest.fixture
+def acme(committed):
+    return found_company("Acme")
 
 
 def test_untouched_chains_hold(chain, owner):

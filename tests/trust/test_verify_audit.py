@@ -11,8 +11,14 @@ from stackbe.kernel.audit import audit, canonical_bytes, seal_audit_rows
 from stackbe.kernel.ids import encode
 from stackbe.kernel.transactions import change
 from stackbe.trust.heads import read_heads
+from tests.cast import found_company
 from tests.queue import run_periodic
 from tests.trust.conftest import nth
+
+
+@pytest.fixture
+def acme(committed):
+    return found_company("Acme")
 
 
 @pytest.fixture
