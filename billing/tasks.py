@@ -8,6 +8,7 @@ from uuid import UUID
 
 from billing.models import PlanMigration
 from billing.queue import FOLLOW_SEATS, MIGRATE_SUBSCRIBERS, defer_migration
+from billing.services.revenue import take_days
 from billing.stripe.catalogue_push import pending_plans, push_plan
 from billing.stripe.contacts import TELL_CONTACT, tell_contact
 from billing.stripe.errors import AccountLost, StripeNotConnected, StripeRefused
@@ -147,6 +148,17 @@ def look_for_missed_events(timestamp: int) -> None:
 def sweep_all_subscriptions(timestamp: int) -> None:
     """Look at every running subscription once a night."""
     _for_each_account(sweep_subscriptions)
+
+
+@periodic("billing.take_revenue", "17 * * * *", queue=QUEUE)
+def take_revenue(timestamp: int) -> None:
+    """Write what each day that is over came to, app by app; one that fails does not hold up the others."""
+    for scope, _ in connected_scopes("revenue"):
+        try:
+            with change(scope):
+                take_days(scope)
+        except Exception:
+            log.exception("a day's revenue was not written", extra={"app": str(scope.app)})
 
 
 def _for_each_account(work: Callable[[Scope, str], object]) -> None:

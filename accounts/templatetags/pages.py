@@ -86,6 +86,12 @@ def count(number: float | None) -> str:
     return f"{number:,}" if isinstance(number, int) or not float(number).is_integer() else f"{int(number):,}"
 
 
+@register.filter
+def percent(share: float) -> str:
+    """Return a share in percent, without a decimal place where it is whole."""
+    return f"{count(share)} %"
+
+
 @register.simple_tag
 def stamp(moment: datetime | date | None, otherwise: str = "—", *, relative: bool = True) -> SafeString | str:
     """Return a time as text and as a machine reads it; a script may turn near ones into distances."""

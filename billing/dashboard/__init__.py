@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from billing.dashboard import changes, plans, stripe, subscriptions, versions
+from billing.dashboard import changes, coupons, plans, revenue, stripe, subscriptions, versions
 
 _APP = "dashboard/<str:app_id>"
 
@@ -19,6 +19,9 @@ PAGES: list[URLPattern] = [
         versions.StopMigration.as_view(),
         name="dashboard-migration-stop",
     ),
+    path(f"{_APP}/coupons", coupons.Coupons.as_view(), name="dashboard-coupons"),
+    path(f"{_APP}/coupons/<str:coupon_id>/archive", coupons.ArchiveCoupon.as_view(), name="dashboard-coupon-archive"),
+    path(f"{_APP}/revenue", revenue.Revenue.as_view(), name="dashboard-revenue"),
     path(f"{_APP}/features", plans.Features.as_view(), name="dashboard-features"),
     path(f"{_APP}/features/<str:key>/archive", plans.ArchiveFeature.as_view(), name="dashboard-feature-archive"),
     path(f"{_APP}/subscriptions", subscriptions.Subscriptions.as_view(), name="dashboard-subscriptions"),

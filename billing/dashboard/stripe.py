@@ -11,7 +11,7 @@ from accounts.dashboard.frame import AppPage
 from billing.models import Plan, StripeConnection, StripeEvent
 from billing.stripe.connect import health_in_words
 from billing.stripe.drift import find_drift
-from billing.stripe.reconcile import repairs_since
+from billing.stripe.reconcile import latest_repairs, repairs_since
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.scope import Role
 
@@ -39,6 +39,7 @@ class StripePage(AppPage):
             "drift": find_drift(self.scope) if connection else [],
             "stripe_events": list(StripeEvent.objects.within(self.scope).order_by("-pk")[:10]) if connection else [],
             "repairs": repairs_since(self.scope, midnight(wall_clock())) if connection else 0,
+            "repaired": latest_repairs(self.scope, 10) if connection else [],
             "is_sandbox": settings.STRIPE_SANDBOX,
             "may_connect": self.role.rank >= Role.ADMIN.rank,
         }

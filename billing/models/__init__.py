@@ -4,6 +4,7 @@ from billing.models.access import Access, DefaultAccess, EntitlementOverride
 from billing.models.catalogue import Feature, Plan, PlanVersion, Price, Product
 from billing.models.coupons import Coupon
 from billing.models.migrations import PlanMigration
+from billing.models.revenue import RevenueDay
 from billing.models.stripe import (
     Checkout,
     StripeConnection,
@@ -28,6 +29,7 @@ __all__ = [
     "PlanVersion",
     "Price",
     "Product",
+    "RevenueDay",
     "StripeConnection",
     "StripeCustomer",
     "StripeEvent",

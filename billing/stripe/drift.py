@@ -12,10 +12,10 @@ from djstripe import models as mirror
 
 from billing.lifecycle import STATUS_OF
 from billing.models import Plan, Price, StripeObject, Subscription
-from billing.stripe.catalogue_push import price_params
+from billing.stripe.catalogue_push import price_params, push_plan
 from billing.stripe.connect import connection_of
 from billing.stripe.queue import defer_push_plan, defer_sync
-from stackbe.kernel.transactions import require_change
+from stackbe.kernel.transactions import reading, require_change
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
@@ -61,6 +61,19 @@ def repair(scope: Scope) -> int:
     for stripe_id in sorted({each.stripe_id for each in found if each.kind == "subscription"}):
         defer_sync(scope, account_id, "subscription", stripe_id, cause="system:repair")
     return len(found)
+
+
+def catalogue_drift(scope: Scope) -> list[Difference]:
+    """Return the differences in what is sold alone. Runs inside reading() or change()."""
+    return [each for each in find_drift(scope) if each.kind != "subscription"]
+
+
+def repair_catalogue(scope: Scope) -> None:
+    """Say every plan to Stripe again, here and now. Raises as `push_plan` does."""
+    with reading(scope):
+        plans = list(Plan.objects.within(scope).values_list("pk", flat=True))
+    for plan_id in plans:
+        push_plan(scope, plan_id, say_again=True)
 
 
 def _mirrored(model: Any, account_id: str, ids: list[str]) -> dict[str, dict[str, Any]]:

@@ -134,6 +134,28 @@ def repairs_since(scope: Scope, moment: datetime) -> int:
     return events + steps.count()
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Something that was put right: an event that had to be looked for, or a step that the sweep took."""
+
+    at: datetime
+    what: str
+    about: str
+    subscription: str
+
+
+def latest_repairs(scope: Scope, most: int) -> list[Repair]:
+    """Return what was put right last, newest first. Runs inside reading() or change()."""
+    events = StripeEvent.objects.within(scope).filter(recovered=True).order_by("-pk")[:most]
+    steps = SubscriptionTransition.objects.within(scope).filter(cause=SWEEP).select_related("subscription")
+    found = [Repair(row.received_at, f"{row.type} had not been worked off", row.object_id, "") for row in events]
+    found += [
+        Repair(row.occurred_at, f"the nightly look took the step {row.name}", "", row.subscription.public_id)
+        for row in steps.order_by("-pk")[:most]
+    ]
+    return sorted(found, key=lambda repair: repair.at, reverse=True)[:most]
+
+
 def _difference(scope: Scope, facts: StripeSubscriptionFacts) -> str:
     try:
         row, step = step_to(scope, facts)

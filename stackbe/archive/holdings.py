@@ -73,6 +73,7 @@ HOLDINGS = (
     Holding("billing_price"),
     Holding("billing_coupon"),
     Holding("billing_planmigration"),
+    Holding("billing_revenueday"),
     Holding("billing_subscription"),
     Holding("billing_subscriptiontransition"),
     Holding("billing_invoicereference", fate=Fate.REDUCED),

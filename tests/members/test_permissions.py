@@ -35,6 +35,7 @@ PREFIXES = {
     "invitation_id": "minv",
     "plan_id": "plan",
     "migration_id": "mig",
+    "coupon_id": "coup",
 }
 PAGES = [
     pattern

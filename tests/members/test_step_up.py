@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db
 ASKS = "Is it you?"
 # Names that sound as if they could not be undone, and why they are not asked for.
 HARMLESS = {
+    "dashboard-coupon-archive": "who has it keeps it, and another can be made",
     "dashboard-feature-archive": "nothing is lost: it is made again under the same key",
     "dashboard-invitation-revoke": "it only ever takes something away from a stranger",
     "dashboard-metric-archive": "counts are kept",

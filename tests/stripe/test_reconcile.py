@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from billing.stripe.errors import StripeNotConnected
 from billing.stripe.reconcile import look_for_missed, repairs_since
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.transactions import change, reading
+from tests.dashboard.conftest import seated
 from tests.queue import run_jobs, run_periodic
 
 
@@ -145,6 +147,37 @@ def test_the_command_prints_the_differences_and_repairs_unless_told_not_to(shop:
     capsys.readouterr()
     call_command("reconcile", "--dry-run")
     assert "0 subscriptions differ" in capsys.readouterr().out
+
+
+def test_the_command_says_the_catalogue_to_stripe_again(shop: Any, capsys: Any):
+    run_jobs()
+    price = shop.api.get(f"/plans/{shop.plan}").json()["stripePriceId"]
+    shop.sandbox.call("POST", f"/v1/prices/{price}", {"active": "false"}, account=shop.account_id)
+    shop.deliver()
+
+    call_command("reconcile", "--dry-run")
+    assert "active is True here and False at Stripe" in capsys.readouterr().out
+    call_command("reconcile")
+
+    assert shop.sandbox.get(f"/v1/prices/{price}", shop.account_id)["active"] is True
+    shop.deliver()
+    capsys.readouterr()
+    call_command("reconcile", "--dry-run")
+    assert "0 facts of the catalogue differ" in capsys.readouterr().out
+
+
+def test_the_page_lists_what_was_put_right(shop: Any):
+    shop.sandbox.fault("drop")
+    shop.sandbox.pay(shop.checkout()["url"])
+    run_periodic("billing.look_for_missed_events")
+    run_jobs()
+    run_periodic("billing.look_for_missed_events")
+
+    html = seated(shop.company).get("stripe").content.decode()
+
+    assert "What was put right" in html
+    assert "checkout.session.completed had not been worked off" in html.lower()
+    assert re.search(r"In step with Stripe as of \d\d:\d\d UTC, [1-9]\d* repairs today", html)
 
 
 def test_the_command_says_which_account_cannot_be_read(shop: Any, settings: Any):
