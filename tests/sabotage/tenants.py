@@ -21,6 +21,12 @@ TENANTS = [
                 "    if app.tenant_id != scope.tenant_id or scope.app_id not in {None, app.id}:\n        raise AppNotFound\n",
                 "",
             ),
+            Edit(
+                "accounts/views/auth.py",
+                "            if encode(App.id_prefix, app.id) != app_id:\n                raise AppNotFound\n"
+                "            _send(",
+                "            _send(",
+            ),
         ),
     ),
     Sabotage(

@@ -121,14 +121,16 @@ def test_the_right_digits_from_many_hands_open_one_session(stage):
 
 
 def test_wrong_digits_from_many_hands_cost_no_more_than_five_tries_in_all(stage):
-    mint(stage, "ada@example.com")
-    code = stage.mailbox.latest("ada@example.com")["code"]
-    guesses = [f"{(int(code) + 1 + n) % 1_000_000:06d}" for n in range(16)]
+    # Five hands and no more: were one try lost among them, the right digits would still do.
+    for email in ("ada@example.com", "bob@example.com", "kim@example.com"):
+        mint(stage, email)
+        code = stage.mailbox.latest(email)["code"]
+        guesses = [{"email": email, "code": f"{(int(code) + 1 + n) % 1_000_000:06d}"} for n in range(5)]
 
-    at_once(16, lambda n: stage.nobody.post(f"{stage.auth}/verify", {"email": "ada@example.com", "code": guesses[n]}))
+        at_once(5, lambda n, guesses=guesses: stage.nobody.post(f"{stage.auth}/verify", guesses[n]))
 
-    right = stage.nobody.post(f"{stage.auth}/verify", {"email": "ada@example.com", "code": code})
-    assert right.status_code == 401
+        right = stage.nobody.post(f"{stage.auth}/verify", {"email": email, "code": code})
+        assert right.status_code == 401
 
 
 def test_a_developers_link_opens_one_session_and_founds_one_tenant(stage):
