@@ -99,6 +99,8 @@ def database(variable: str) -> dict[str, Any]:
 DATABASES = {"default": database(_URLS[STACKBE_ROLE])}
 if STACKBE_ROLE == "web" and env.str("DATABASE_STAFF_URL", default=""):
     DATABASES["staff"] = database("DATABASE_STAFF_URL")
+# What `manage.py trust` connects as, to see whether a role can do what it must not. Empty where a process has no URL.
+ROLE_URLS = {role: env.str(variable, default="") for role, variable in _URLS.items() if role != "owner"}
 # Backups: of a server that lets us replicate, sealed into a folder (docs/backups.md). Without the URL the operator's
 # own means stand in, and the trust page says so.
 DATABASE_BACKUP_URL = env.str("DATABASE_BACKUP_URL", default="")
@@ -366,6 +368,20 @@ ALLOW_LOCAL_WEBHOOKS = env.bool("STACKBE_ALLOW_LOCAL_WEBHOOKS", default=False)
 if PRODUCTION and ALLOW_LOCAL_WEBHOOKS:
     refuse("STACKBE_ALLOW_LOCAL_WEBHOOKS opens the internal network; production does not load it.")
 
+# What no program on the deployment can see, in the operator's words; the trust page shows it as stated, never as kept.
+STATEMENTS = {
+    name: env.str(name, default="")
+    for name in (
+        "STATED_VOLUME_ENCRYPTION",
+        "STATED_BACKUPS",
+        "STATED_REGION",
+        "STATED_PROVIDERS",
+        "STATED_DEPLOYMENT",
+    )
+}
+# A folder with the operator's own privacy.md and terms.md, and who is asked about known vulnerabilities.
+OPERATOR_TEXTS = env.str("OPERATOR_TEXTS", default="")
+ADVISORY_URL = env.str("ADVISORY_URL", default="https://api.osv.dev/v1/querybatch")
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", default=f"mailto:security@{_host}")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 

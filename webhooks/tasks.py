@@ -1,20 +1,17 @@
-"""Jobs around webhooks: the mail on a disabled endpoint, and what is not kept for ever."""
+"""Jobs around webhooks: the mail on a disabled endpoint, and replaying."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 
 from accounts.services.members import list_members
-from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.ids import encode, first_id
-from stackbe.kernel.jobs import every_tenant, job, periodic
-from stackbe.kernel.scope import PLATFORM, Role, system_scope
-from stackbe.kernel.transactions import change, reading
+from stackbe.kernel.ids import encode
+from stackbe.kernel.jobs import job
+from stackbe.kernel.scope import Role, system_scope
+from stackbe.kernel.transactions import reading
 from stackbe.mail.sending import Message, send, write
 from webhooks.models import WebhookEndpoint
 from webhooks.services import replay
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 JOBS = (replay.go_on_replaying,)  # Importing it declares it to the worker.
-KEEP_ANSWERS = timedelta(days=30)
-KEEP_EVENTS = timedelta(days=90)
 WHY = {
     WebhookEndpoint.DisabledReason.GONE: "It answered 410 Gone, which asks us to stop.",
     WebhookEndpoint.DisabledReason.FAILING: "For five days it answered none of our requests with a 2xx status.",
@@ -61,44 +56,3 @@ def _disabled_messages(scope: Scope, endpoint_id: UUID) -> list[Message]:
         for place, user in list_members(scope)
         if place.role == Role.OWNER and user.email is not None
     ]
-
-
-@periodic("webhooks.purge_expired", "23 * * * *")
-def purge_expired(timestamp: int) -> None:
-    """Drop receivers' answers after 30 days, events and their deliveries after 90, retired secrets at once.
-
-    Rows are found by their key, a UUIDv7, so only the partitions of that time are read.
-    """
-    for tenant_id in every_tenant():
-        if tenant_id != PLATFORM:
-            with change(system_scope(tenant_id, actor_name="purge")):
-                purge_tenant(tenant_id)
-
-
-PURGES = (
-    """
-    update webhooks_webhookendpoint set previous_secret = null, previous_secret_until = null
-    where tenant_id = %(tenant)s and previous_secret_until < %(now)s
-    """,
-    """
-    update webhooks_attempt set answer = null
-    where tenant_id = %(tenant)s and id < %(answers)s and answer is not null
-    """,
-    "delete from webhooks_attempt where tenant_id = %(tenant)s and id < %(events)s",
-    "delete from webhooks_delivery where tenant_id = %(tenant)s and id < %(events)s and status <> 'pending'",
-    "delete from webhooks_event where tenant_id = %(tenant)s and id < %(events)s",
-)
-
-
-def purge_tenant(tenant_id: UUID) -> None:
-    """Do it for one tenant, in the open change, for all its apps at once."""
-    moment = wall_clock()
-    bounds: dict[str, Any] = {
-        "tenant": tenant_id,
-        "now": moment,
-        "answers": first_id(moment - KEEP_ANSWERS),
-        "events": first_id(moment - KEEP_EVENTS),
-    }
-    with connection.cursor() as cursor:
-        for statement in PURGES:
-            cursor.execute(statement, bounds)

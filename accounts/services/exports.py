@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 EXPORT_CUSTOMERS = "accounts.export_customers"
 COLUMNS = ("id", "email", "billingEmail", "name", "externalId", "metadata", "createdAt", "updatedAt")
 PAGE = 500
-KEEP_CONTENT = timedelta(hours=24)
-KEEP_ROW = timedelta(days=30)
 Status = CustomerFile.Status
 
 
@@ -92,15 +89,6 @@ def hand_out(scope: Scope, file_id: str) -> str:
         raise FileGone("The file is kept for a day. Export again.")
     audit(scope, "customers.exported", file.public_id, detail={"rows": file.total_rows})
     return str(file.content)
-
-
-def drop_files(scope: Scope) -> None:
-    """Drop the content of files that are a day old, and forget files after 30 days, in all apps of a tenant."""
-    require_change()
-    moment = wall_clock()
-    rows = CustomerFile.objects.across_apps(scope)
-    rows.filter(created_at__lt=moment - KEEP_CONTENT, content__isnull=False).update(content=None)
-    rows.filter(created_at__lt=moment - KEEP_ROW).delete()
 
 
 def drop_exports(scope: Scope) -> int:

@@ -1,4 +1,4 @@
-"""Periodic work on archives and deletions, and the list of erasures beside the backups."""
+"""Periodic work on deletions, and the list of erasures beside the backups."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from stackbe.archive import notices
 from stackbe.archive.services import deletion, files
 from stackbe.archive.services.reapply import erasure_list
 from stackbe.kernel.jobs import every_tenant, periodic
-from stackbe.kernel.scope import PLATFORM, system_scope
-from stackbe.kernel.transactions import change
+from stackbe.kernel.scope import PLATFORM
 
 # Importing them declares their jobs to the worker.
 JOBS = (files.write_archive_job, deletion.erase_tenant_job, notices.mail_deletion_notice)
@@ -23,15 +22,6 @@ def look_after_deletions(timestamp: int) -> None:
     for tenant_id in every_tenant():
         if tenant_id != PLATFORM:
             deletion.look_after_deletion(tenant_id)
-
-
-@periodic("archive.drop_archives", "47 * * * *")
-def drop_archives(timestamp: int) -> None:
-    """Drop archives that are a day old."""
-    for tenant_id in every_tenant():
-        scope = system_scope(tenant_id, actor_name="purge")
-        with change(scope):
-            files.drop_archives(scope)
 
 
 @periodic("archive.keep_erasure_list", "* * * * *")

@@ -1,4 +1,4 @@
-"""What keeps the queue honest: jobs of dead workers go back, finished ones go away."""
+"""What keeps the queue honest: jobs of dead workers go back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from django.db import connection
 from stackbe.kernel.clock import wall_clock
 
 GIVE_UP_AFTER = 10
-KEEP_FINISHED = timedelta(days=14)
 
 # Workers that have not been heard of, and jobs that say they are running on nobody.
 STALLED = """
@@ -34,13 +33,6 @@ from stalled s where j.id = s.id
 returning j.id
 """
 
-FINISHED = """
-delete from procrastinate_jobs j
-where j.status in ('succeeded', 'failed', 'aborted', 'cancelled') and not exists (
-  select from procrastinate_events e where e.job_id = j.id and e.at > %s
-)
-"""
-
 
 def retry_stalled_jobs(silent_seconds: float) -> int:
     """Put back what a killed worker had in its hands; return how many jobs.
@@ -52,10 +44,3 @@ def retry_stalled_jobs(silent_seconds: float) -> int:
         silent_since = wall_clock() - timedelta(seconds=silent_seconds)
         cursor.execute(STALLED, {"silent_since": silent_since, "give_up": GIVE_UP_AFTER})
         return len(cursor.fetchall())
-
-
-def forget_finished_jobs() -> int:
-    """Delete jobs that ended two weeks ago; return how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(FINISHED, [wall_clock() - KEEP_FINISHED])
-        return int(cursor.rowcount)

@@ -1,4 +1,4 @@
-"""The kernel's periodic work: the queue, the audit chain, partitions, what has expired."""
+"""The kernel's periodic work: the queue, the audit chain, partitions."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import logging
 
 from django.db import connection
 
-from stackbe.kernel import limits
 from stackbe.kernel.audit import seal_audit_rows
-from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.idempotency import KEEP
 from stackbe.kernel.jobs import every_tenant, periodic
-from stackbe.kernel.models import BrowserSession, IdempotencyRecord
-from stackbe.kernel.queue import forget_finished_jobs, retry_stalled_jobs
+from stackbe.kernel.queue import retry_stalled_jobs
 from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import change
 
@@ -44,18 +40,3 @@ def make_partitions(timestamp: int) -> None:
     """Make the partitions of the coming months; rows never wait for one."""
     with connection.cursor() as cursor:
         cursor.execute("select kernel_make_partitions()")
-
-
-@periodic("kernel.purge_expired", "*/10 * * * *")
-def purge_expired(timestamp: int) -> None:
-    """Delete stored replies after a day, browser sessions and counters that have run out, old jobs."""
-    moment = wall_clock()
-    for tenant_id in every_tenant():
-        scope = system_scope(tenant_id, actor_name="purge")
-        with change(scope):
-            IdempotencyRecord.objects.within(scope).filter(created_at__lt=moment - KEEP).delete()
-    BrowserSession.objects.filter(expire_date__lt=moment).delete()
-    with connection.cursor() as cursor:
-        cursor.execute("delete from kernel_counter where expires_at < %s", [moment.timestamp()])
-    limits.forget_idle_buckets()
-    forget_finished_jobs()

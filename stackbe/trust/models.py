@@ -101,3 +101,31 @@ class TicketAnswer(Row):
     def tenant_id(self) -> UUID:
         """Return whose keys this row lies under."""
         return PLATFORM
+
+
+class TrustCheck(Row):
+    """What one check found at one time. The latest of each is what the trust page shows; holds no personal data.
+
+    `changed` marks one whose state or promise differs from the one before, which `before` names: these are the feed.
+    """
+
+    id_prefix = "tck"
+
+    promise_id = models.CharField(max_length=4)
+    promise = models.CharField(max_length=200)
+    state = models.CharField(max_length=10)
+    evidence = models.TextField()
+    checked_at = models.DateTimeField(default=wall_clock)
+    changed = models.BooleanField(default=False)
+    before = models.CharField(max_length=10, blank=True)
+    promise_before = models.CharField(max_length=200, blank=True)
+
+    unscoped: ClassVar[models.Manager[TrustCheck]] = models.Manager()
+
+    class Meta:
+        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
+        indexes = (
+            models.Index(fields=["promise_id", "-id"], name="trustcheck_newest"),
+            models.Index(fields=["-id"], condition=models.Q(changed=True), name="trustcheck_changes"),
+        )

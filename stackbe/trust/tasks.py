@@ -11,15 +11,20 @@ from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import periodic
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change
-from stackbe.trust import ticket_mail
+from stackbe.trust import change_mail, ticket_mail
 from stackbe.trust.backups.base import back_up
 from stackbe.trust.backups.drill import drill
 from stackbe.trust.heads import keep_heads
 from stackbe.trust.models import BackupRun
-from stackbe.trust.services import tickets
+from stackbe.trust.services import purging, tickets, watching
 
 # Importing them declares their jobs to the worker.
-JOBS = (ticket_mail.mail_ticket_receipt, ticket_mail.mail_ticket_answer, ticket_mail.mail_security_role)
+JOBS = (
+    change_mail.mail_trust_changes,
+    ticket_mail.mail_ticket_answer,
+    ticket_mail.mail_ticket_receipt,
+    ticket_mail.mail_security_role,
+)
 BACK_UP_EVERY = timedelta(days=1)
 DRILL_EVERY = timedelta(days=7)
 
@@ -33,6 +38,18 @@ def keep_backups(timestamp: int) -> None:
         back_up()
     if is_due(BackupRun.Kind.DRILL, DRILL_EVERY):
         drill()
+
+
+@periodic("trust.look", "*/15 * * * *")
+def look(timestamp: int) -> None:
+    """See whether every promise is kept, and tell of what has changed."""
+    watching.run_checks()
+
+
+@periodic("trust.purge", "*/10 * * * *")
+def purge(timestamp: int) -> None:
+    """Let go of what the table of retention keeps no longer."""
+    purging.purge()
 
 
 @periodic("trust.chase_tickets", "*/5 * * * *")

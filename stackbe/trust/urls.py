@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from stackbe.kernel.routes import PUBLIC, Limit, Route, may, route
-from stackbe.trust import attestation, contact, dashboard, views
+from stackbe.trust import attestation, contact, dashboard, page, views
 
 ROUTES: list[Route] = [
     route(
@@ -26,7 +26,10 @@ PAGES: list[URLPattern] = [
     path("docs", views.guide, name="docs"),
     path("docs/api", views.api_reference, name="api-reference"),
     path("docs/<slug:name>", views.guide, name="guide"),
-    path("security", views.guide, {"name": "security"}, name="security"),
     path("dashboard/<str:app_id>/audit", dashboard.AuditLog.as_view(), name="dashboard-audit"),
     path("dashboard/<str:app_id>/audit/export", dashboard.ExportAudit.as_view(), name="dashboard-audit-export"),
+    path("security", page.security, name="security"),
+    path("security/feed.atom", page.feed, name="security-feed"),
+    path("privacy", page.text, {"name": "privacy"}, name="privacy"),
+    path("terms", page.text, {"name": "terms"}, name="terms"),
 ]

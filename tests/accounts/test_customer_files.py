@@ -20,7 +20,6 @@ from accounts.models import Customer
 from accounts.services import imports
 from accounts.services.customers import delete_customer
 from accounts.services.imports_rows import plain_cell, rows_of, safe_cell, text_of
-from accounts.tasks import drop_customer_files
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.transactions import change, reading
@@ -285,14 +284,14 @@ def test_an_exported_file_is_kept_for_a_day(acme, desk):
     with change(acme.scope):
         CustomerFile.objects.within(acme.scope).update(created_at=wall_clock() - timedelta(hours=25))
 
-    run_periodic(drop_customer_files.name)
+    run_periodic("trust.purge")
 
     assert newest(acme).content is None
     page = desk.post(f"customers/files/{newest(acme).public_id}/download")
     assert "kept for a day" in page.content.decode()
     with change(acme.scope):
         CustomerFile.objects.within(acme.scope).update(created_at=wall_clock() - timedelta(days=31))
-    run_periodic(drop_customer_files.name)
+    run_periodic("trust.purge")
     with reading(acme.scope):
         assert not CustomerFile.objects.within(acme.scope).exists()
 

@@ -131,6 +131,7 @@ def crossings(path: Path) -> list[int]:
             "Tenant",
             "Ticket",
             "TicketAnswer",
+            "TrustCheck",
             "cls",
             "InboxMessage",
         }

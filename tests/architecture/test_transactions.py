@@ -37,7 +37,6 @@ DECIDES_TOO = {
     "developer_subjects.py",
     "factor_subjects.py",
     "member_mail.py",
-    "member_upkeep.py",
 }
 WRITES = {
     "save", "create", "delete", "bulk_create", "bulk_update", "get_or_create", "update_or_create",

@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 import zipfile
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from django.core.management import CommandError, call_command
 
 from stackbe.archive.models import Archive, ArchivePart
 from stackbe.archive.services import files
+from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.ids import encode
 from stackbe.kernel.transactions import change, reading
 from tests import databases
@@ -242,8 +244,9 @@ def test_the_dashboards_archive_is_sealed_handed_out_on_record_and_dropped(commi
     assert stand_alone.run("verify", content).returncode == 0
     with zipfile.ZipFile(io.BytesIO(content)) as parts:
         assert "rows/accounts_app.jsonl" in parts.namelist()
-    monkeypatch.setattr(files, "KEEP", files.KEEP * 0)
-    run_periodic("archive.drop_archives")
+    with change(company.scope):
+        Archive.objects.within(company.scope).update(created_at=wall_clock() - timedelta(hours=25))
+    run_periodic("trust.purge")
     late = desk.client.post(desk.url(f"account/archives/{archive.public_id}"), follow=True)
     assert "kept for a day" in late.content.decode()
 

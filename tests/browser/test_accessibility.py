@@ -17,7 +17,7 @@ LOOKS = {
     "phone, dark": {"viewport": {"width": 375, "height": 760}, "color_scheme": "dark"},
     "narrow": {"viewport": {"width": 320, "height": 640}, "reduced_motion": "reduce"},
 }
-OPEN_PAGES = ["/", "/login", "/signup", "/auth/confirm", "/contact", "/dev/inbox", "/nothing-here"]
+OPEN_PAGES = ["/", "/login", "/signup", "/auth/confirm", "/contact", "/security", "/dev/inbox", "/nothing-here"]
 APP_PAGES = [
     "",
     "customers",

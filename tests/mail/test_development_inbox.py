@@ -15,7 +15,6 @@ from stackbe.mail.inbox import DevelopmentInbox
 from stackbe.mail.models import InboxMessage
 from stackbe.mail.sending import Message, send
 from stackbe.mail.subjects import erase
-from stackbe.mail.tasks import purge_inbox
 from tests.queue import run_periodic
 
 
@@ -115,7 +114,7 @@ def test_caught_mail_goes_after_a_week(client):
     InboxMessage.unscoped.update(sent_at=wall_clock() - timedelta(days=8))
     caught(subject="new")
 
-    run_periodic(purge_inbox.name)
+    run_periodic("trust.purge")
 
     shown = client.get("/dev/inbox?format=json", headers={"Host": "localhost:8000"}).json()
     assert [mail["subject"] for mail in shown] == ["new"]

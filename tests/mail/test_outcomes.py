@@ -26,7 +26,6 @@ from stackbe.mail import outgoing
 from stackbe.mail.models import BouncedAddress, OutgoingMail
 from stackbe.mail.providers import mail_settings
 from stackbe.mail.refusals import judge
-from stackbe.mail.tasks import purge_outcomes
 from tests.cast import Api
 from tests.queue import queued, run_jobs, run_periodic
 
@@ -217,7 +216,7 @@ def test_outcomes_go_after_thirty_days_and_bounces_stay(acme, smtp):
     with change(acme.scope):
         OutgoingMail.objects.within(acme.scope).update(asked_at=wall_clock() - timedelta(days=31))
 
-    run_periodic(purge_outcomes.name)
+    run_periodic("trust.purge")
 
     assert mails(acme) == []
     assert bounce(acme) is not None

@@ -15,12 +15,12 @@ def test_what_nobody_took_confirmed_or_used_is_deleted(desk, acme, clock, mailbo
     with change(own_scope(desk.user)):
         DeveloperFactors(desk.user).begin_authenticator()
 
-    run_periodic("accounts.purge_developers_things")
+    run_periodic("trust.purge")
     with reading(acme.scope):
         before = MemberInvitation.objects.within(acme.scope).count()
     kept = (before, TotpFactor.objects.count(), Device.objects.count())
     clock.move(days=401)
-    run_periodic("accounts.purge_developers_things")
+    run_periodic("trust.purge")
 
     with reading(acme.scope):
         after = MemberInvitation.objects.within(acme.scope).count()

@@ -243,7 +243,7 @@ def test_what_expired_a_month_ago_goes(club, acme):
     age(acme, INVITE_LIVES + timedelta(days=31))
     club.invite("new@example.com")
 
-    run_periodic("accounts.purge_expired")
+    run_periodic("trust.purge")
 
     left = club.backend.get(f"{club.path}/invites").json()["data"]
     assert [row["email"] for row in left] == ["new@example.com"]
@@ -255,7 +255,7 @@ def test_the_memory_of_an_accepted_one_ends_with_its_time(club, acme):
     club.accept(token)
     SpentToken.unscoped.update(expires_at=wall_clock() - timedelta(seconds=1))
 
-    run_periodic("accounts.purge_expired")
+    run_periodic("trust.purge")
 
     assert club.accept(token).json()["code"] == "TOKEN_INVALID"
 

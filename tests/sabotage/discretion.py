@@ -276,9 +276,9 @@ REPLAYED = [
         ("signin/test_upkeep.py::test_what_has_expired_long_enough_goes_and_the_rest_stays",),
         (
             Edit(
-                "accounts/tasks.py",
-                "SpentToken.unscoped.filter(expires_at__lt=moment).delete()",
-                "SpentToken.unscoped.all().delete()",
+                "stackbe/trust/retention.py",
+                '"accounts_spenttoken", "expires_at", NOTHING,',
+                '"accounts_spenttoken", "expires_at", -DAY,',
             ),
         ),
     ),

@@ -15,7 +15,7 @@ from django.db import connection
 
 from accounts.models import SigningKey
 from accounts.services.tokens import OVERLAP, PUBLISHED_AHEAD, rotate_signing_key
-from accounts.tasks import purge_expired, rotate_signing_keys
+from accounts.tasks import rotate_signing_keys
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.transactions import change, reading
 from tests.cast import Api, found_company
@@ -171,7 +171,7 @@ def test_the_worker_replaces_a_key_after_ninety_days_and_deletes_the_old_one_a_d
     assert len(keys_of(acme)) == 2
     assert front.session(before).status_code == 200
     pass_time(acme, timedelta(hours=24) + PUBLISHED_AHEAD + OVERLAP + timedelta(minutes=1))
-    run_periodic(purge_expired.name)
+    run_periodic("trust.purge")
     (left,) = keys_of(acme)
     assert left.public_id == kid(front.sign_in()["sessionToken"])
 

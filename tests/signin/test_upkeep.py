@@ -15,7 +15,6 @@ from accounts.models import (
     SpentToken,
 )
 from accounts.services.developers import request_sign_in
-from accounts.tasks import purge_expired
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.transactions import change, reading
 from tests.queue import run_periodic
@@ -41,7 +40,7 @@ def test_what_has_expired_long_enough_goes_and_the_rest_stays(front, acme):
     front.link("bob@example.com")
     request_sign_in("dev@example.com")
 
-    run_periodic(purge_expired.name)
+    run_periodic("trust.purge")
     assert counts(acme) == {"MagicLink": 1, "OneTimeCode": 1, "CustomerSession": 1, "RefreshToken": 1}
     assert SpentToken.unscoped.count() == 2
     assert DeveloperLink.unscoped.count() == 1
@@ -53,11 +52,11 @@ def test_what_has_expired_long_enough_goes_and_the_rest_stays(front, acme):
     SpentToken.unscoped.update(expires_at=wall_clock() - timedelta(minutes=1))
     DeveloperLink.unscoped.update(expires_at=wall_clock() - timedelta(hours=25))
 
-    run_periodic(purge_expired.name)
+    run_periodic("trust.purge")
     assert counts(acme) == {"MagicLink": 1, "OneTimeCode": 0, "CustomerSession": 1, "RefreshToken": 0}
     assert SpentToken.unscoped.count() == DeveloperLink.unscoped.count() == 0
 
     age(acme, MagicLink, hours=25)
     age(acme, CustomerSession, days=91)
-    run_periodic(purge_expired.name)
+    run_periodic("trust.purge")
     assert set(counts(acme).values()) == {0}

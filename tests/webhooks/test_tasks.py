@@ -13,9 +13,10 @@ from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.ids import new_id
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading
+from tests.queue import run_periodic
 from webhooks.models import Attempt, Delivery, Event, WebhookEndpoint
 from webhooks.services.endpoints import create_endpoint, rotate_secret, update_endpoint
-from webhooks.tasks import mail_disabled, purge_expired
+from webhooks.tasks import mail_disabled
 
 if TYPE_CHECKING:
     from tests.cast import Company
@@ -84,7 +85,7 @@ def test_what_is_old_goes_and_what_is_young_or_waits_stays(acme: Company) -> Non
                 **mine, id=new_id(at_ms), delivery_id=new_id(), number=1, duration_ms=1, answer="said"
             )
 
-    purge_expired(0)
+    run_periodic("trust.purge")
 
     with reading(acme.scope):
         assert Event.objects.within(acme.scope).count() == 2
@@ -102,7 +103,7 @@ def test_a_retired_secret_is_wiped_once_its_day_is_over(acme: Company) -> None:
         rows = WebhookEndpoint.objects.within(acme.scope).filter(pk=endpoints[0].pk)
         rows.update(previous_secret_until=wall_clock() - timedelta(seconds=1))
 
-    purge_expired(0)
+    run_periodic("trust.purge")
 
     with reading(acme.scope):
         kept = {e.pk: e.previous_secret for e in WebhookEndpoint.objects.within(acme.scope)}

@@ -11,7 +11,7 @@ from procrastinate.contrib.django import app
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.models import AuditSeal, BrowserSession, IdempotencyRecord
-from stackbe.kernel.tasks import purge_expired, retry_stalled, seal_audit
+from stackbe.kernel.tasks import retry_stalled, seal_audit
 from stackbe.kernel.transactions import change, reading
 from tests.queue import run_periodic
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 def job_in_hand(*, worker_silent_for: float, attempts: int = 0) -> int:
     """Queue a job and let a worker take it that was last heard of so many seconds ago."""
-    purge_expired.defer(timestamp=1)
+    seal_audit.defer(timestamp=1)
     with connection.cursor() as cursor:
         cursor.execute(
             "insert into procrastinate_workers (last_heartbeat) values (%s) returning id",
@@ -65,7 +65,7 @@ def test_a_job_that_kills_its_worker_every_time_is_given_up():
 
 def test_periodic_work_of_a_dead_worker_gives_way_to_its_next_run():
     job = job_in_hand(worker_silent_for=60)
-    purge_expired.defer(timestamp=2)
+    seal_audit.defer(timestamp=2)
 
     run_periodic(retry_stalled.name)
 
@@ -96,7 +96,7 @@ def test_expired_replies_and_sessions_are_deleted(acme):
                 tenant_id=acme.tenant_id, lookup=name, request_digest=b"", created_at=moment - timedelta(hours=hours)
             )
 
-    run_periodic(purge_expired.name)
+    run_periodic("trust.purge")
 
     assert [row.session_key for row in BrowserSession.objects.all()] == ["live"]
     with reading(acme.scope):
@@ -112,7 +112,7 @@ def test_idle_buckets_go_and_live_ones_stay():
                 "select * from kernel_take(%s, %s, 9, 1, %s)", [f"idle:{name}", now - 3 * window * 1000, window * 1000]
             )
 
-    run_periodic(purge_expired.name)
+    run_periodic("trust.purge")
 
     with connection.cursor() as cursor:
         cursor.execute("select key from kernel_ratebucket order by key")
@@ -126,5 +126,5 @@ def test_every_periodic_task_is_known_by_its_plain_name():
         "kernel.retry_stalled_jobs",
         "kernel.seal_audit_rows",
         "kernel.make_partitions",
-        "kernel.purge_expired",
+        "trust.purge",
     } <= names

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Self
 from uuid import UUID
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 PIECE = 256 * 1024
 PIECES_AT_ONCE = 16
-KEEP = timedelta(hours=24)
-KEEP_ROW = timedelta(days=30)
 Status = Archive.Status
 
 
@@ -102,16 +99,6 @@ def content_of(scope: Scope, archive: Archive) -> Iterator[bytes]:
             opened = crypto.unseal(current().keys.key(crypto.key_id_of(sealed)), sealed, _place(archive.pk, number))
         yield opened
         number += 1
-
-
-def drop_archives(scope: Scope) -> None:
-    """Drop the content of archives that are a day old, and forget them after 30 days."""
-    require_change()
-    moment, rows = wall_clock(), list_archives(scope)
-    late = rows.filter(created_at__lt=moment - KEEP, dropped_at__isnull=True)
-    ArchivePart.objects.within(scope).filter(archive__in=late).delete()
-    late.update(dropped_at=moment, wrapping=None)
-    rows.filter(created_at__lt=moment - KEEP_ROW).delete()
 
 
 @dataclass(slots=True)

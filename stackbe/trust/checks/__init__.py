@@ -1,0 +1,1 @@
+"""The promises of the founding page as checks: each acts or observes on this very deployment."""

@@ -1,0 +1,121 @@
+"""Minimal access (A1, A2)."""
+
+from __future__ import annotations
+
+import json
+
+from django.conf import settings
+
+from accounts.models import User
+from stackbe.kernel.audit import START_OF_CHAIN, chained
+from stackbe.trust.checks.asking import Connection, as_role, ask, number, refused
+from stackbe.trust.checks.shapes import Found
+
+SERVING = ("stackbe_web", "stackbe_worker", "stackbe_staff")
+AUDIT = ("kernel_auditevent", "kernel_auditseal")
+STRONG = """
+select count(*) from pg_roles r where r.rolname = any(%s) and (
+  r.rolsuper or r.rolbypassrls or r.rolcreatedb or r.rolcreaterole or r.rolreplication
+  or exists (select from pg_class c where c.relowner = r.oid)
+  or has_schema_privilege(r.rolname, 'public', 'create')
+  or pg_has_role(r.rolname, 'stackbe_owner', 'member') or pg_has_role(r.rolname, 'stackbe_lookup', 'member'))
+"""
+UNWALLED = """
+select count(*) from pg_class c
+join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
+join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
+where c.relkind in ('r', 'p') and not c.relispartition and not (c.relrowsecurity and c.relforcerowsecurity)
+"""
+WALLED_TABLES = ("accounts_app", "accounts_customer", "apikeys_apikey", "billing_subscription", "webhooks_event")
+LOOSE_TRIGGERS = """
+select count(*) from unnest(%s::text[]) as t(name) where not exists (
+  select from pg_trigger g where g.tgrelid = t.name::regclass and g.tgname = 'append_only' and g.tgenabled = 'O')
+"""
+MAY_CHANGE = """
+select count(*) from unnest(%s::text[]) as r(name), unnest(%s::text[]) as t(name)
+where has_table_privilege(r.name, t.name, 'update') or has_table_privilege(r.name, t.name, 'delete')
+   or has_table_privilege(r.name, t.name, 'truncate')
+"""
+# The newest seals of each tenant, each with the one before it: a spot check that stays cheap as the log grows.
+NEWEST_SEALS = """
+select s.digest, s.sequence, before.digest, to_jsonb(a)::text
+from (select *, row_number() over (partition by tenant_id order by sequence desc) as place from kernel_auditseal) s
+left join kernel_auditseal before on before.tenant_id = s.tenant_id and before.sequence = s.sequence - 1
+left join kernel_auditevent a on a.id = s.audit_id
+where s.place <= 20 limit 2000
+"""
+UNSEALED = """
+select count(*) from kernel_auditevent a where a.occurred_at < now() - interval '10 minutes'
+and not exists (select from kernel_auditseal s where s.audit_id = a.id)
+"""
+
+
+def least_privilege(found: Found) -> None:
+    """Read the roles' rights, and try as the web role what it must not be able to do."""
+    with as_role("web") as web:
+        found.need(
+            number(web, STRONG, [list(SERVING)]) == 0,
+            "The serving roles own nothing, bypass nothing and make nothing.",
+            "A serving role is stronger than it may be.",
+        )
+        found.need(number(web, UNWALLED) == 0, "Every tenant's table is walled.", "A tenant's table has no wall.")
+        tries = {
+            "change an audit row": "update kernel_auditevent set action = action where false",
+            "delete an audit row": "delete from kernel_auditevent where false",
+            "make a table": "create table public.trust_probe ()",
+            "turn the walls off": "set local row_security = off; select count(*) from accounts_customer",
+            "become the owner": "set role stackbe_owner",
+        }
+        for what, statement in tries.items():
+            found.need(refused(web, statement), f"It may not {what}.", f"The web role may {what}.")
+        _foreign_rows(found, web)
+    with as_role("staff") as staff:
+        loose = number(staff, "select count(*) from apikeys_apikey where kind = 'secret' and cardinality(scopes) = 0")
+        found.need(loose == 0, "Every key names its scopes.", "A key has no scopes.")
+
+
+def _foreign_rows(found: Found, web: Connection) -> None:
+    """Ask as the web role for other tenants' rows, for each of a few tenants and for none."""
+    tenants = [row[0] for row in web.execute("select id from lookup.tenants() limit 3")]
+    seen = 0
+    for tenant in [None, *tenants]:
+        with web.transaction():
+            web.execute("select set_config('stackbe.tenant', %s, true)", [str(tenant or "")])
+            for table in WALLED_TABLES:
+                foreign = f"select count(*) from {table} where tenant_id is distinct from %s"  # noqa: S608  # our own names
+                seen += number(web, foreign, [tenant])
+    found.need(seen == 0, "Asked for other tenants' rows, it sees none.", f"It sees {seen} rows of other tenants.")
+
+
+def internal_access(found: Found) -> None:
+    """Look at who is staff and how they get in, and at the log: can it be changed, and does its chain hold."""
+    door = ask("GET", f"/{settings.CONSOLE_PATH}/")
+    found.need(door.status in {302, 403, 404}, "The console lets no stranger in.", "The console answers a stranger.")
+    with as_role("staff") as staff:
+        found.need(
+            number(staff, MAY_CHANGE, [list(SERVING), list(AUDIT)]) == 0,
+            "No serving role may change the audit log.",
+            "A serving role may change the audit log.",
+        )
+        found.need(
+            number(staff, LOOSE_TRIGGERS, [list(AUDIT)]) == 0,
+            "Its triggers refuse changes by anybody.",
+            "The trigger that refuses changes is off.",
+        )
+        rows = staff.execute(NEWEST_SEALS).fetchall()
+        broken = sum(not _holds(*row) for row in rows)
+        found.need(not broken, f"{len(rows)} newest seals hold.", f"{broken} of the newest seals do not hold.")
+        waiting = number(staff, UNSEALED)
+        if waiting:
+            found.late(f"{waiting} audit rows wait for their seal for more than 10 minutes.")
+        known = set(User.StaffRole.values)
+        roles = {str(row[0]) for row in staff.execute("select distinct staff_role from accounts_user")}
+        found.need(roles <= known, "Everybody on the staff has a role of the table.", "Somebody has an unknown role.")
+
+
+def _holds(digest: bytes, sequence: int, before: bytes | None, content: str | None) -> bool:
+    if content is None or (before is None and sequence != 1):
+        return False
+    return chained(bytes(before) if before is not None else START_OF_CHAIN, sequence, json.loads(content)) == bytes(
+        digest
+    )
