@@ -65,6 +65,30 @@ def batch(asked, turn, unique):
     return "POST", "/v1/usage/track/batch", bearer(asked), {"events": events}
 
 
+def mixed(asked, turn, unique):
+    """Return what an app asks all day long: mostly whether, often how much, and now and then all else."""
+    kind = turn * 37 % 100
+    if kind < 55:
+        return check(asked, turn, unique)
+    if kind < 80:
+        return track(asked, turn, unique)
+    customer = customer_of(asked, turn)
+    if kind < 85:
+        return "GET", f"/v1/usage/check?customerId={customer}&metric=api_calls", bearer(asked), None
+    if kind < 90:
+        return "GET", f"/v1/customers/{customer}/state", bearer(asked), None
+    if kind < 93:
+        method, path, headers, body = batch(asked, turn, unique)
+        return method, path, headers, {"events": body["events"][:20]}
+    event = {"customerId": customer, "metric": "api_calls", "quantity": 1}
+    if kind < 96:
+        return "POST", "/v1/usage/reservations", bearer(asked), event | {"expiresInSeconds": 30}
+    if kind < 98:
+        body = {"metric": "api_calls", "quantity": 1, "reason": "soak"}
+        return "POST", f"/v1/customers/{customer}/credits", bearer(asked), body
+    return "POST", "/v1/customers", bearer(asked), {"email": f"soak-{unique}@example.com"}
+
+
 def session(asked, _turn, _unique):
     return "GET", asked["path"], asked["headers"], None
 
@@ -82,6 +106,7 @@ SPELT = {
     "track": track,
     "hot": track,
     "batch": batch,
+    "mixed": mixed,
     "session": session,
     "issue": issue,
     "redeem": redeem,

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import contextmanager
-from pathlib import Path
 
 from bench import processes, rounds
 from bench.stand import Contender, analyze, database_in, make_peers_databases, run
@@ -150,28 +149,25 @@ def more_apps(stand, number):
 def exact(stand):
     """Return how many events were counted; stop where the counters hold another number than the records."""
     with _owner(stand) as connection:
-        (counted,) = connection.execute("select coalesce(sum(used), 0)::bigint from usage_counter").fetchone()
-        (recorded,) = connection.execute("select count(*) from usage_record").fetchone()
-    if counted != recorded:
-        raise SystemExit(f"{counted} counted, {recorded} recorded")
-    return counted
+        if difference(connection):
+            raise SystemExit(f"the counters hold {difference(connection)} more than was recorded")
+        return connection.execute("select count(*) from usage_record").fetchone()[0]
+
+
+def difference(connection):
+    """Return by how many units the counters stand above what was recorded with a key."""
+    counted = "select coalesce(sum(used), 0)::bigint from usage_counter"
+    return connection.execute(f"select ({counted}) - (select coalesce(sum(quantity), 0) from usage_record)").fetchone()[
+        0
+    ]
 
 
 def soaked(stand, requests):
     """Send so many checks; say what the workers' memory was before and after."""
-    before = _megabytes(stand)
+    before = processes.megabytes(stand.contenders["stackbe"].server.process.pid)
     stand.load("stackbe", "check", 0, least=requests)
-    after = _megabytes(stand)
+    after = processes.megabytes(stand.contenders["stackbe"].server.process.pid)
     return f"memory of the workers: {before:.1f} MB before {requests} checks, {after:.1f} MB after"
-
-
-def _megabytes(stand):
-    """Return the resident memory of the workers that is theirs alone."""
-    total = 0
-    for pid in processes.children(stand.contenders["stackbe"].server.process.pid):
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
-    return total / 1024
 
 
 @contextmanager

@@ -47,6 +47,15 @@ def cpu_seconds(pids):
     return total / TICKS
 
 
+def megabytes(parent):
+    """Return the resident memory that is a process's and its children's alone."""
+    total = 0
+    for pid in children(parent):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+    return total / 1024
+
+
 def _stat(pid):
     # The name in parentheses may hold anything; the fields after it are numbers.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -261,6 +261,7 @@ CHECKS = (
             "billing/test_subjects.py::test_an_erasure_leaves_what_the_law_keeps_and_no_name",
             "security/test_erased.py::test_after_customers_and_organizations_are_erased_nothing_of_them_is_left",
             "security/test_erased.py::test_after_the_account_is_erased_nothing_of_it_is_left",
+            "usage/test_erasure_race.py::test_what_comes_while_a_customer_is_erased_leaves_nothing",
             "archive/test_receipts.py::test_anybody_can_check_a_receipt_with_the_published_key",
             "archive/test_tenant_deletion.py::test_a_restored_backup_is_brought_up_to_the_list",
         ),
@@ -317,10 +318,21 @@ CHECKS = (
         "With unsafe settings production does not start, and says which.",
         ("kernel/test_settings.py::test_production_refuses_to_start_with",),
     ),
+    Check(
+        31,
+        "However many count at once, by whatever way: no hard limit is passed, no unit is lost, no key counts twice.",
+        (
+            "usage/test_races.py::test_racers_never_pass_a_hard_limit_and_use_all_of_it",
+            "usage/test_races.py::test_racers_lose_nothing_by_whatever_way_they_come",
+            "usage/test_races.py::test_a_key_counts_once_whoever_comes_first",
+            "usage/test_races.py::test_a_key_counts_once_on_both_sides_of_a_periods_end",
+            "usage/test_exact.py::test_a_crowd_counts_exactly_what_was_acknowledged",
+        ),
+    ),
 )
 HEAD = """# What is checked
 
-Thirty promises of security and reliability, and the tests that hold each (below `tests/`). A test that would pass without the
+Thirty-one promises of security and reliability, and the tests that hold each (below `tests/`). A test that would pass without the
 control that it tests shows nothing, so each control is also taken out: `manage.py test --full` copies the tree, makes one edit
 (or drops one thing in the database), and runs the named tests, which must then fail by an assertion of their own.
 

@@ -1,8 +1,8 @@
-"""What keeps money, limits, ciphertexts and the deployment right (checks 8 to 10, 25, 26, 28 to 30)."""
+"""What keeps money, limits, ciphertexts, counts and the deployment right (checks 8 to 10, 25, 26, 28 to 31)."""
 
 from __future__ import annotations
 
-from tests.sabotage.shapes import Edit, Sabotage
+from tests.sabotage.shapes import Edit, Sabotage, weakened
 
 IDEMPOTENCY = "stackbe/kernel/idempotency.py"
 INBOX = "billing/stripe/inbox.py"
@@ -283,4 +283,32 @@ OPEN = [
         (Edit(SETTINGS, 'if "*" in ALLOWED_HOSTS:', "if False:"),),
     ),
 ]
-SABOTAGES = [*REPEATED, *LIMITED, *OPEN]
+COUNTED = [
+    Sabotage(
+        "counting-in-two-steps",
+        31,
+        "the limit is checked and the count is moved under one lock",
+        (
+            "usage/test_races.py::test_racers_never_pass_a_hard_limit_and_use_all_of_it",
+            "usage/test_exact.py::test_a_crowd_counts_exactly_what_was_acknowledged",
+        ),
+        sql=weakened(
+            "usage_track", ("x.period_start = starts for update;", "x.period_start = starts; perform pg_sleep(0.002);")
+        ),
+    ),
+    Sabotage(
+        "keys-not-remembered",
+        31,
+        "an idempotency key counts once",
+        ("usage/test_races.py::test_a_key_counts_once_on_both_sides_of_a_periods_end",),
+        sql=weakened("usage_track", ("and x.period_start >= coalesce(before, starts)", "and x.period_start >= starts")),
+    ),
+    Sabotage(
+        "counting-for-the-erased",
+        24,
+        "nothing is counted for who was erased since they were found",
+        ("usage/test_erasure_race.py::test_what_comes_while_a_customer_is_erased_leaves_nothing",),
+        sql=weakened("usage_track", ("and x.deleted_at is null for share;", "for key share;")),
+    ),
+]
+SABOTAGES = [*REPEATED, *LIMITED, *OPEN, *COUNTED]

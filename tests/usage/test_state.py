@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import connection
+
+from tests.cast import Api, found_company
 from tests.refusals import assert_hidden, assert_needs_credential, assert_needs_scope, never
+from tests.usage.stage import make_subscriber
 
 
 def test_the_state_is_one_call(acme_api, ada):
@@ -38,3 +44,47 @@ def test_who_may(acme, globex_api, ada):
     assert_needs_credential("GET", path)
     assert_needs_scope(acme.api("usage:read"), "entitlements:read", "GET", path)
     assert_hidden(globex_api, "GET", path, f"/customers/{never('cust')}/state")
+
+
+def test_of_any_two_copies_the_greater_version_is_the_newer(committed):
+    ada = make_subscriber(found_company("Acme"))
+    api = Api(ada.company.key)
+    api.post("/features", {"key": "projects", "type": "number"})
+    api.delete(f"/customers/{ada.id}/entitlement-overrides/projects")
+    path, seen = f"/customers/{ada.id}/state", []
+
+    def write(who):
+        for turn in range(3):
+            own = Api(ada.company.key)
+            body = {"value": 10 * turn + who, "reason": "x"}
+            assert own.put(f"/customers/{ada.id}/entitlement-overrides/projects", body).status_code == 200
+            credit = {"metric": "exports", "quantity": 1, "reason": "x"}
+            assert own.post(f"/customers/{ada.id}/credits", credit).status_code == 201
+
+    def look(_who):
+        seen.extend(Api(ada.company.key).get(path).json() for _ in range(6))
+
+    calls = [(write, 1), (write, 2), (look, 0), (look, 0)]
+    with ThreadPoolExecutor(len(calls)) as pool:
+        list(pool.map(lambda call: closing(*call), calls))
+
+    told = [e["data"] for e in api.get("/events?type=entitlements.updated&limit=100").json()["data"]]
+    copies = {copy["version"]: copy for copy in told}
+    assert len(copies) == len(told) >= 12
+    # The newest copy is what the call answers, to the letter.
+    assert api.get(path).json() == copies[max(copies)]
+    # A copy that was fetched says of what may be done what the event of its version said, and no credit is older.
+    for copy in seen:
+        if copy["version"] in copies:
+            assert copy["entitlements"] == copies[copy["version"]]["entitlements"]
+            assert len(copy["credits"]) >= len(copies[copy["version"]]["credits"])
+    granted = [len(copies[version]["credits"]) for version in sorted(copies)]
+    assert granted == sorted(granted)
+
+
+def closing(call, who):
+    """Run a call on a connection of its own."""
+    try:
+        call(who)
+    finally:
+        connection.close()
