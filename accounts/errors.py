@@ -12,6 +12,12 @@ class AppNotFound(NotFound):
     message = "No such app."
 
 
+class AccountSuspended(Forbidden):
+    """Staff have suspended the account or the app; its members are told why."""
+
+    message = "This account is suspended."
+
+
 class CustomerNotFound(NotFound):
     """Another app's customer, a deleted one and none at all look alike."""
 

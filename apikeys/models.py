@@ -36,6 +36,8 @@ class ApiKey(TenantOwned):
     last_used_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
+    # By staff, who may let it go on; revoking is for good.
+    suspended_at = models.DateTimeField(null=True)
 
     class Meta(TenantOwned.Meta):
         indexes = (models.Index(fields=["tenant_id", "app_id", "-id"], name="apikey_newest"),)

@@ -64,6 +64,7 @@ class ApiKeyOutput(Output):
     last_used_at = Timestamp(allow_null=True)
     expires_at = Timestamp(allow_null=True)
     revoked_at = Timestamp(allow_null=True)
+    suspended_at = Timestamp(allow_null=True)
     created_at = Timestamp()
 
     def to_representation(self, instance: ApiKey) -> dict[str, Any]:
@@ -79,6 +80,7 @@ class ApiKeyOutput(Output):
             "lastUsedAt": render(instance.last_used_at),
             "expiresAt": render(instance.expires_at),
             "revokedAt": render(instance.revoked_at),
+            "suspendedAt": render(instance.suspended_at),
             "createdAt": render(instance.created_at),
         }
 

@@ -14,6 +14,7 @@ from accounts.serializers import AppPatch, AppSettingsInput
 from accounts.services.apps import archive_app, create_app, list_apps, scope_of, update_app
 from accounts.services.logos import trouble_with
 from accounts.services.members import member_scope, memberships_of
+from accounts.services.suspension import refuse_suspended
 from accounts.services.tenants import open_tenant
 from apikeys.services.keys import issue_publishable_key
 from stackbe.kernel.errors import Forbidden, ValidationFailed
@@ -203,6 +204,7 @@ class NewApp(MemberPage):
                 email = identity(self.user)["member_email"]
             tenant, _, _ = open_tenant(name, email)
             return member_scope(self.user, tenant.pk)
+        refuse_suspended(self.place.tenant_id)
         return member_scope(self.user, self.place.tenant_id)
 
     def form_page(self, form: NewAppForm, status: int = 200) -> HttpResponse:

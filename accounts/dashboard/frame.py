@@ -27,6 +27,7 @@ from accounts.models import App, User
 from accounts.services.apps import list_apps
 from accounts.services.devices import note_seen
 from accounts.services.members import Place, member_scope, memberships_of
+from accounts.services.suspension import refuse_suspended
 from stackbe.kernel import http, ids
 from stackbe.kernel.errors import ApiError, Forbidden, NotFound, ValidationFailed
 from stackbe.kernel.paging import keyset_page
@@ -142,8 +143,10 @@ class AppPage(MemberPage):
         known = known_app(app_id)
         if known is None:
             raise AppNotFound
-        self.scope = member_scope(self.user, known.tenant_id, app_id)
         self.places = memberships_of(self.user.id)
+        if known.closed and any(place.tenant_id == known.tenant_id for place in self.places):
+            refuse_suspended(known.tenant_id, app_id)
+        self.scope = member_scope(self.user, known.tenant_id, app_id)
         self.place = next(place for place in self.places if place.tenant_id == known.tenant_id)
         verb = "read" if self.request.method in SAFE else "write"
         if self.role.rank < (self.least or least_role(f"{self.resource}:{verb}")).rank:

@@ -47,7 +47,7 @@ TONES = {
         "done",
     ),
     "warn": ("past_due", "paused", "incomplete", "open", "retrying", "test", "pending", "late", "rotating", "stated"),
-    "bad": ("failed", "uncollectible", "revoked", "disabled", "disputed", "unpaid", "refused", "red"),
+    "bad": ("failed", "uncollectible", "revoked", "disabled", "disputed", "unpaid", "refused", "red", "suspended"),
 }
 TONE_OF = {status: tone for tone, statuses in TONES.items() for status in statuses}
 METER_WARN_PERCENT, METER_FULL_PERCENT = 80, 100

@@ -98,6 +98,8 @@ def rotate_api_key(scope: Scope, row: ApiKey, *, grace_seconds: int = 0) -> tupl
     require_change()
     moment = wall_clock()
     old = ApiKey.objects.within(scope).locked().get(pk=row.pk)
+    if old.suspended_at is not None:
+        raise ApiKeyNotRotatable("This API key is suspended: a successor would go around that. Issue a new one.")
     if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= moment):
         raise ApiKeyNotRotatable
     successor, text = _successor(scope, old)

@@ -198,6 +198,28 @@ class LookupFunction(_Sql):
         return f"Look-up function {self.signature}"
 
 
+class ReplacedLookup(LookupFunction):
+    """Another statement for a look-up that is there already, which only its owner may replace.
+
+    Signature and return type stay; whoever calls it in the middle of a rollout sees one or the other.
+    """
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Replace it as its owner, then be again who migrates."""
+        with schema_editor.connection.cursor() as cursor:
+            cursor.execute("select quote_ident(current_user)")
+            (migrator,) = cursor.fetchone()
+        schema_editor.execute("set local role stackbe_lookup")
+        schema_editor.execute(self.forwards()[0])
+        schema_editor.execute(f"set local role {migrator}")
+
+
 def _types(arguments: str) -> str:
     """Return `(uuid, text)` for `(app uuid, name text)`."""
     inner = arguments.strip()[1:-1].strip()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Suspendable(ConsoleAdmin):
-    """A tenant or an app, which staff may stop and let go on."""
+    """A tenant, an app or a key, which staff may stop and let go on."""
 
     def deeds(self, user: User, row: Any) -> list[dict[str, Any]]:
         """Offer the one that applies."""
@@ -31,9 +31,9 @@ class Suspendable(ConsoleAdmin):
         if row is None or not may(user.staff_role, Power.SUSPEND):
             return offered
         if row.suspended_at is None:
-            hint = "Its keys and sessions are refused from the next request on."
+            hint = "Its keys, sessions and links are refused at once. Its owners are mailed the reason."
             return [*offered, {"name": "suspend", "label": "Suspend", "hint": hint, "reason": True, "grave": True}]
-        hint = "Its keys and sessions work again."
+        hint = "All of it works again. Its owners are mailed the reason."
         return [*offered, {"name": "resume", "label": "Let go on", "hint": hint, "reason": True, "grave": True}]
 
     def perform(self, request: HttpRequest, user: User, row: Any, deed: str) -> HttpResponse | None:
@@ -42,7 +42,7 @@ class Suspendable(ConsoleAdmin):
             return super().perform(request, user, row, deed)
         reason = request.POST.get("reason", "")
         services.set_suspended(user, row, suspended=deed == "suspend", reason=reason)
-        messages.success(request, "Suspended." if deed == "suspend" else "Running again.")
+        messages.success(request, "Suspended; its owners are told." if deed == "suspend" else "Running again.")
         return None
 
 
@@ -103,20 +103,34 @@ class UserRows(ConsoleAdmin):
 
 
 @register(ApiKey, site=console)
-class ApiKeyRows(ConsoleAdmin):
+class ApiKeyRows(Suspendable):
     """API keys: what may be shown of them."""
 
-    plain = ("prefix", "name", "kind", "tenant_id", "app_id", "scopes", "created_at", "last_used_at", "revoked_at")
+    plain = (
+        "prefix",
+        "name",
+        "kind",
+        "tenant_id",
+        "app_id",
+        "scopes",
+        "created_at",
+        "last_used_at",
+        "suspended_at",
+        "revoked_at",
+    )
 
     def deeds(self, user: User, row: Any) -> list[dict[str, Any]]:
-        """Offer to revoke a live key."""
+        """Offer to suspend or revoke a live key."""
         if row is None or row.revoked_at is not None or not may(user.staff_role, Power.SUSPEND):
             return []
-        hint = "Refused from the next request on, for good."
-        return [{"name": "revoke", "label": "Revoke", "hint": hint, "reason": True, "grave": True}]
+        hint = "Refused from the next request on, for good. The owners are mailed the reason."
+        revoke = {"name": "revoke", "label": "Revoke", "hint": hint, "reason": True, "grave": True}
+        return [*super().deeds(user, row), revoke]
 
     def perform(self, request: HttpRequest, user: User, row: Any, deed: str) -> HttpResponse | None:
-        """Revoke it."""
+        """Suspend it, let it go on, or revoke it."""
+        if deed != "revoke":
+            return super().perform(request, user, row, deed)
         services.revoke_key(user, row, request.POST.get("reason", ""))
         messages.success(request, "Revoked.")
         return None

@@ -9,10 +9,11 @@ from django.db import IntegrityError, transaction
 from accounts.models import App, SpentToken, Tenant, User
 from apikeys.models import ApiKey
 from stackbe.kernel.audit import audit
-from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.errors import Forbidden, NotFound, ValidationFailed
+from stackbe.kernel.clock import render, wall_clock
+from stackbe.kernel.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from stackbe.kernel.scope import PLATFORM, Credential, Scope
 from stackbe.kernel.transactions import change, require_change
+from stackbe.staff.notices import tell_owners
 from stackbe.staff.roles import Power, may
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from django.db import models
 
-SHORTEST_REASON = 10
+SHORTEST_REASON, LONGEST_REASON = 10, 300
 
 
 def staff_scope(user: User, tenant_id: UUID = PLATFORM, app_id: UUID | None = None) -> Scope:
@@ -61,8 +62,7 @@ def reveal(user: User, row: models.Model, names: Sequence[str], reason: str) -> 
     Raises `Forbidden` for a role without the power and `ValidationFailed` for no reason worth the name.
     """
     refuse_without(user, Power.REVEAL)
-    if len(reason.strip()) < SHORTEST_REASON:
-        raise ValidationFailed(fields={"reason": ["Say in a few words why you need to see this."]})
+    reason = worded(reason)
     with change(staff_scope(user, tenant_of(row), getattr(row, "app_id", None))) as unit:
         shown = {name: str(getattr(row, name)) for name in names}
         audit(
@@ -70,34 +70,49 @@ def reveal(user: User, row: models.Model, names: Sequence[str], reason: str) -> 
             "staff.revealed",
             str(row),
             subject_id=getattr(row, "subject_id", None),
-            detail={"reason": reason.strip(), "fields": list(names)},
+            detail={"reason": reason, "fields": list(names)},
         )
     return shown
 
 
-def set_suspended(user: User, row: Tenant | App, *, suspended: bool, reason: str) -> None:
-    """Stop a tenant or an app (keys and sessions are refused from the next request on), or let it go on."""
+def set_suspended(user: User, row: Tenant | App | ApiKey, *, suspended: bool, reason: str) -> bool:
+    """Stop a tenant, an app or a key from the next request on, or let it go on; its tenant's owners are told by mail.
+
+    Keys, sessions and links ask the database each time, so there is nothing to wait for. Returns False where it was
+    so already. Raises `ValidationFailed` for no reason worth the name, `Conflict` for a tenant that is being deleted.
+    """
     refuse_without(user, Power.SUSPEND)
-    with change(staff_scope(user, tenant_of(row))) as unit:
+    reason = worded(reason)
+    app_id = row.pk if isinstance(row, App) else getattr(row, "app_id", None)
+    with change(staff_scope(user, tenant_of(row), app_id)) as unit:
         model = type(row)
         held = model.unscoped.select_for_update().get(pk=row.pk)
+        if isinstance(held, Tenant) and held.erasing_at is not None:
+            raise Conflict("This tenant is being deleted: it stays closed.")
         before = held.suspended_at
+        if (before is not None) == suspended:
+            return False
         held.suspended_at = wall_clock() if suspended else None
         held.save(update_fields=["suspended_at"])
-        kind = model._meta.model_name
-        detail = {"reason": reason.strip(), "before": str(before) if before else None}
-        audit(unit.scope, f"{kind}.suspended" if suspended else f"{kind}.resumed", str(held), detail=detail)
+        kind = {"apikey": "api_key"}.get(model._meta.model_name or "", model._meta.model_name)
+        done = "suspended" if suspended else "resumed"
+        detail = {"reason": reason, "before": render(before), "after": render(held.suspended_at)}
+        act = audit(unit.scope, f"{kind}.{done}", held.public_id, detail=detail)
+        tell_owners(unit.scope, act)
+    return True
 
 
 def revoke_key(user: User, row: ApiKey, reason: str) -> None:
     """Revoke a tenant's key, as when it was found in public."""
     refuse_without(user, Power.SUSPEND)
+    reason = worded(reason)
     with change(staff_scope(user, row.tenant_id, row.app_id)) as unit:
         held = ApiKey.unscoped.select_for_update().get(pk=row.pk)
         if held.revoked_at is None or held.revoked_at > wall_clock():
             held.revoked_at = wall_clock()
             held.save(update_fields=["revoked_at"])
-            audit(unit.scope, "api_key.revoked", held.public_id, detail={"reason": reason.strip()})
+            act = audit(unit.scope, "api_key.revoked", held.public_id, detail={"reason": reason})
+            tell_owners(unit.scope, act)
 
 
 def appoint(user: User, person_id: UUID, role: str) -> None:
@@ -114,6 +129,14 @@ def appoint(user: User, person_id: UUID, role: str) -> None:
         before, person.staff_role = person.staff_role, role
         person.save(update_fields=["staff_role"])
         audit(unit.scope, "staff.appointed", person.public_id, detail={"before": before, "after": role})
+
+
+def worded(reason: str) -> str:
+    """Return a reason that says something. Raises `ValidationFailed` for one that does not."""
+    words = " ".join(reason.split())
+    if not SHORTEST_REASON <= len(words) <= LONGEST_REASON:
+        raise ValidationFailed(fields={"reason": ["Say in a few words why. It goes on record."]})
+    return words
 
 
 def refuse_without(user: User, power: Power) -> None:

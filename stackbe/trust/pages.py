@@ -38,7 +38,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 403, or 429 where django-ratelimit refused a form."""
     if isinstance(exception, Ratelimited):
         return _answer(request, RateLimited("Too many tries from here. Wait a minute, then go on."))
-    return _answer(request, Forbidden("You may not see this page."))
+    return _answer(request, Forbidden(str(exception) or "You may not see this page."))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -7,7 +7,7 @@ from tests.refusals import assert_hidden, assert_needs_credential, assert_needs_
 
 FIELDS = {
     "id", "name", "kind", "prefix", "scopes", "allowedIps", "publishableKey",
-    "lastUsedAt", "expiresAt", "revokedAt", "createdAt",
+    "lastUsedAt", "expiresAt", "revokedAt", "suspendedAt", "createdAt",
 }  # fmt: skip
 
 
