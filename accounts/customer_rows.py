@@ -60,7 +60,7 @@ class CustomerRow:
     def opened(self, customer_id: UUID) -> dict[str, Any] | None:
         """Return what is sealed of the customer in the clear; None where it lies under other keys."""
         tenant_key = crypto.open_tenant_key(self.tenant_key, self.tenant_id, self.tenant_key_id)
-        context = f"subject-key|{self.tenant_id}|{customer_id}|{self.subject_key_id}"
+        context = crypto.subject_context(self.tenant_id, customer_id, self.subject_key_id)
         key = crypto.unseal(tenant_key, self.subject_key, context)
         found: dict[str, Any] = {}
         for column in self.SEALED:

@@ -126,6 +126,11 @@ def open_secret(wrapped: bytes, tenant_key: bytes, context: str) -> bytes:
     return unseal(tenant_key, wrapped, context)
 
 
+def subject_context(tenant_id: UUID, subject_id: UUID, key_id: UUID) -> str:
+    """Return what a person's wrapped key is bound to."""
+    return f"subject-key|{tenant_id}|{subject_id}|{key_id}"
+
+
 def secret_context(tenant_id: UUID, app_id: UUID | None, kind: str) -> str:
     """Return what a tenant's secret is bound to."""
     return f"secret|{tenant_id}|{app_id or '-'}|{kind}"
@@ -237,15 +242,14 @@ class Keyring:
 
     def _keep_subject_key(self, owner: UUID, subject_id: UUID, key_id: UUID, wrapped: bytes) -> None:
         tenant_key = self.key(key_id_of(wrapped), owner)
-        key = unseal(tenant_key, wrapped, f"subject-key|{owner}|{subject_id}|{key_id}")
+        key = unseal(tenant_key, wrapped, subject_context(owner, subject_id, key_id))
         self._subjects[owner, subject_id] = (key_id, key)
         self._by_key_id[key_id.bytes] = key
 
     def _create_subject_key(self, owner: UUID, subject_id: UUID) -> tuple[UUID, bytes]:
         tenant_key_id, tenant_key = self.tenant_key(owner)
         key, key_id = secrets.token_bytes(KEY_BYTES), new_id()
-        context = f"subject-key|{owner}|{subject_id}|{key_id}"
-        wrapped = seal(tenant_key, tenant_key_id.bytes, key, context)
+        wrapped = seal(tenant_key, tenant_key_id.bytes, key, subject_context(owner, subject_id, key_id))
         with connection.cursor() as cursor:
             cursor.execute(
                 "insert into kernel_subjectkey (id, tenant_id, subject_id, wrapped)"

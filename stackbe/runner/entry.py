@@ -41,7 +41,7 @@ OWNER_COMMANDS = {
 }
 # They look at all tenants' rows and change none.
 STAFF_COMMANDS = {"verify_audit"}
-WORKER_COMMANDS = {"archiver", "backup", "dispatcher", "drill", "procrastinate", "trust", "worker"}
+WORKER_COMMANDS = {"archiver", "backup", "dispatcher", "drill", "procrastinate", "rotate_keys", "trust", "worker"}
 # They need settings, but no database that answers.
 OFFLINE_COMMANDS = {
     "--help",
@@ -68,6 +68,7 @@ OVERVIEW = """StackBE's own commands:
     drill         restore the newest backup beside it and prove that it is whole (--to TIME)
     trust         check every promise of the security page on this deployment
     restore       unpack a backup at a chosen second, for a server of your own
+    rotate_keys   replace keys while everything runs (--dry-run counts)
     verify_audit  go through the audit log and find what was edited, deleted, swapped or cut off
     roles         make the database and its roles for a deployment
 

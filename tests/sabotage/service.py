@@ -167,6 +167,32 @@ LIMITED = [
         (Edit("stackbe/kernel/api.py", "        if not self._allowance.ok:\n", "        if False:\n"),),
     ),
     Sabotage(
+        "rotation-begins-anew",
+        26,
+        "a rotation that is taken up leaves keys alone that are young",
+        ("trust/test_rotate_keys.py::test_a_run_that_was_killed_is_taken_up_where_it_stood",),
+        (
+            Edit(
+                "stackbe/trust/services/rotation/keys.py",
+                "        if newest is None or newest.created_at >= moment:\n",
+                "        if newest is None:\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "rotation-passes-over-broken-values",
+        26,
+        "a rotation names a value that was changed or moved",
+        ("trust/test_rotate_keys.py::test_a_value_that_was_changed_or_moved_is_named_and_the_rest_goes_on",),
+        (
+            Edit(
+                "stackbe/trust/services/rotation/values.py",
+                "                    faults.append(f",
+                "                    list[str]().append(f",
+            ),
+        ),
+    ),
+    Sabotage(
         "ciphertext-moved",
         26,
         "a sealed value is bound to its table, column and row",
