@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from accounts.models import OrganizationMember
 from billing.events import invoice_as_event, subscription_as_event
 from billing.models import (
     Access,
@@ -19,6 +20,7 @@ from billing.models import (
     Subscription,
     SubscriptionTransition,
 )
+from billing.services.access import refresh_access
 from billing.services.subscriptions import end_free_subscriptions
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.ids import encode
@@ -75,6 +77,7 @@ def export_overrides(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
             "feature": row.feature,
             "value": row.value,
             "reason": row.reason,
+            "subscriptionId": row.subscription_id and encode("sub", row.subscription_id),
             "expiresAt": render(row.expires_at),
             "createdAt": render(row.created_at),
         }
@@ -83,8 +86,21 @@ def export_overrides(scope: Scope, subject_id: UUID) -> list[dict[str, Any]]:
 
 
 def erase_access(scope: Scope, subject_id: UUID) -> int:
-    """Delete a customer's overrides and what was worked out for them."""
-    overrides = EntitlementOverride.objects.within(scope).filter(customer_id=subject_id).delete()[0]
+    """Delete a customer's overrides and what was worked out for them.
+
+    What was granted to a subscription that they bought for an organization ends for all of it: why it was granted
+    is sealed under the buyer's key.
+    """
+    rows = EntitlementOverride.objects.within(scope).filter(customer_id=subject_id)
+    granted = rows.filter(subscription_id__isnull=False).values("subscription_id")
+    organizations = Subscription.objects.within(scope).filter(pk__in=granted, organization_id__isnull=False)
+    places = OrganizationMember.objects.within(scope).filter(
+        organization_id__in=list(organizations.values_list("organization_id", flat=True))
+    )
+    members = sorted(set(places.values_list("customer_id", flat=True)) - {subject_id})
+    overrides = rows.delete()[0]
+    for customer_id in members:
+        refresh_access(scope, customer_id)
     return overrides + Access.objects.within(scope).filter(customer_id=subject_id).delete()[0]
 
 

@@ -49,6 +49,13 @@ ROUTES = [
         "subscription-access",
         GET=READ,
     ),
+    route(
+        "subscriptions/<str:subscription_id>/entitlement-overrides/<str:feature_key>",
+        access.SubscriptionOverride,
+        "subscription-override",
+        PUT=GRANT,
+        DELETE=GRANT,
+    ),
     route("invoices", subscriptions.Invoices, "invoices", GET=READ),
     route(
         "entitlements",

@@ -63,11 +63,16 @@ class DefaultAccess(AppOwned):
 
 
 class EntitlementOverride(AppOwned):
-    """A value granted to one customer beside their plan: by whom, until when, and why."""
+    """A value granted to one customer beside their plan: by whom, until when, and why.
+
+    One with a `subscription_id` is granted to whoever that subscription serves, for as long as it counts; the
+    customer is who bought it.
+    """
 
     id_prefix = "ovr"
 
     customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="+", db_constraint=False)
+    subscription_id = models.UUIDField(null=True)
     feature = models.CharField(max_length=64)
     value = models.JSONField()
     reason = Sealed(subject="customer_id")
@@ -77,5 +82,14 @@ class EntitlementOverride(AppOwned):
 
     class Meta(AppOwned.Meta):
         constraints = (
-            models.UniqueConstraint(fields=["app_id", "customer", "feature"], name="one_override_per_feature"),
+            models.UniqueConstraint(
+                fields=["app_id", "customer", "feature"],
+                condition=models.Q(subscription_id__isnull=True),
+                name="one_override_per_feature",
+            ),
+            models.UniqueConstraint(
+                fields=["app_id", "subscription_id", "feature"],
+                condition=models.Q(subscription_id__isnull=False),
+                name="one_override_per_subscription_and_feature",
+            ),
         )

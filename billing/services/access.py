@@ -323,14 +323,14 @@ def _by_rank(rows: list[Subscription], moment: datetime) -> list[Subscription]:
 
 def _worked_out(scope: Scope, customer_id: UUID, moment: datetime) -> dict[str, Any] | None:
     """Return the columns of a customer's Access row, None where there is nothing to say."""
-    overrides = EntitlementOverride.objects.within(scope).filter(customer_id=customer_id)
-    granted = {
-        row.feature: {"value": row.value, "until": row.expires_at and row.expires_at.isoformat()}
-        for row in overrides
-        if row.expires_at is None or row.expires_at > moment
-    }
     ranked = _by_rank(_subscriptions(scope, customer_id), moment)
     best = ranked[0] if ranked else None
+    overrides = _overrides(scope, customer_id, best, moment)
+    granted = {
+        row.feature: {"value": row.value, "until": ends and ends.isoformat()}
+        for row, ends in overrides
+        if ends is None or ends > moment
+    }
     if best is None and not granted:
         return None
     wanted = _EMPTY | {"overrides": granted}
@@ -351,10 +351,26 @@ def _worked_out(scope: Scope, customer_id: UUID, moment: datetime) -> dict[str, 
             "access_until": best.access_until,
         }
     dates = [wanted["access_from"], wanted["access_until"]]
-    dates += [row.expires_at for row in overrides]
+    dates += [ends for _, ends in overrides]
     dates += [date for other in ranked[1:] for date in (other.access_from, other.access_until)]
     wanted["changes_at"] = min((date for date in dates if date is not None and date > moment), default=None)
     return wanted
+
+
+def _overrides(
+    scope: Scope, customer_id: UUID, best: Subscription | None, moment: datetime
+) -> list[tuple[EntitlementOverride, datetime | None]]:
+    """Return what is granted beside the plan and when each ends: of the subscription that counts, then their own."""
+    rows = EntitlementOverride.objects.within(scope)
+    own = [(row, row.expires_at) for row in rows.filter(customer_id=customer_id, subscription_id__isnull=True)]
+    if best is None or (best.access_from is not None and best.access_from > moment):
+        return own
+    # They end with the access that they come with.
+    theirs = [
+        (row, min((end for end in (row.expires_at, best.access_until) if end is not None), default=None))
+        for row in rows.filter(subscription_id=best.id)
+    ]
+    return theirs + own
 
 
 _EMPTY: dict[str, Any] = {

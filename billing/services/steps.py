@@ -71,7 +71,7 @@ def take(scope: Scope, row: Subscription, step: Transition, moment: datetime, ca
         emit(scope, step.event, event_data(scope, row), subject=row.customer_id)
     if row.status == CANCELED:
         _promote(scope, row)
-    for customer_id in _served(scope, row):
+    for customer_id in served(scope, row):
         access.refresh_access(scope, customer_id)
     return row
 
@@ -102,7 +102,7 @@ def one_time_prices(scope: Scope) -> ScopedQuerySet[Price]:
     return Price.objects.within(scope).filter(interval=Price.Interval.ONE_TIME)
 
 
-def _served(scope: Scope, row: Subscription) -> list[UUID]:
+def served(scope: Scope, row: Subscription) -> list[UUID]:
     """Return the customers whose access hangs on a subscription, in the order in which to lock them.
 
     The organization is held: who joins at this moment is either among them or reads what is written here.

@@ -59,3 +59,22 @@ class EntitlementOverride(ApiView):
         customer = find_customer(self.scope, public_id=customer_id)
         overrides.withdraw_override(self.scope, customer, feature_key)
         return self.reply()
+
+
+class SubscriptionOverride(ApiView):
+    """A value for whoever one subscription serves."""
+
+    @operation(input=OverrideInput, output=OverrideOutput)
+    def put(self, request: Request, subscription_id: str, feature_key: str) -> Response:
+        """Grant a subscription a value of its own for a feature, for as long as the subscription counts.
+
+        It holds for the customer, or for every member of the organization. A customer's own override wins over it.
+        """
+        granted = overrides.grant_subscription_override(self.scope, subscription_id, feature_key, **self.parse())
+        return self.reply(granted)
+
+    @operation(status=204)
+    def delete(self, request: Request, subscription_id: str, feature_key: str) -> Response:
+        """Take the subscription's grant back: the plan's value counts again."""
+        overrides.withdraw_subscription_override(self.scope, subscription_id, feature_key)
+        return self.reply()

@@ -179,6 +179,9 @@ def planted(acme, acme_api, desk, mailbox, caplog, settings):  # noqa: F811, PLR
         {"value": True, "reason": put("putEntitlementOverride", "reason")},
     )
     given.fields["putEntitlementOverride"].add("value?")
+    reason = put("putSubscriptionOverride", "reason")
+    send("PUT", f"/subscriptions/{sub['id']}/entitlement-overrides/sso", {"value": True, "reason": reason})
+    given.fields["putSubscriptionOverride"].add("value?")
     event = {
         "customerId": ann["id"],
         "metric": "people",

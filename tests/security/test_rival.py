@@ -55,6 +55,7 @@ BODIES = {
     "webhook-endpoint": {"description": "m"},
     "webhook-endpoint-replay": {"since": "2026-01-01T00:00:00Z"},
     "entitlement-override": {"value": True, "reason": "I would like it"},
+    "subscription-override": {"value": True, "reason": "I would like it"},
     "app-api-keys": {"name": "m"},
     "auth-magic-link": {"email": "mallory@example.com"},
     "auth-introspect": {"token": "x"},

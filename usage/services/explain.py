@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from billing.lifecycle import State, status_at
 from billing.models import Access, EntitlementOverride, Feature, PlanVersion, Subscription
@@ -45,7 +45,7 @@ def explained(scope: Scope, customer_id: UUID, feature: str, granted: Granted, d
     steps = [
         *_of_subscription(scope, customer_id, subscription, granted),
         *_of_plan(granted, subscription, feature),
-        *_of_override(scope, customer_id, granted, feature),
+        *_of_override(scope, customer_id, subscription, granted, feature),
     ]
     if figures is not None:
         steps += _of_usage(scope, customer_id, figures)
@@ -103,13 +103,20 @@ def _of_plan(granted: Granted, row: Subscription | None, feature: str) -> list[S
     return [_step("plan", f"{granted.source}{version} grants {feature} = {_shown(granted.values[feature])}.")]
 
 
-def _of_override(scope: Scope, customer_id: UUID, granted: Granted, feature: str) -> list[Step]:
-    rows = EntitlementOverride.objects.within(scope).filter(customer_id=customer_id, feature=feature)
+def _of_override(
+    scope: Scope, customer_id: UUID, subscription: Subscription | None, granted: Granted, feature: str
+) -> list[Step]:
+    """Say what was granted beside the plan: to the subscription, then to the customer, whose own counts."""
+    whose = Q(customer_id=customer_id, subscription_id__isnull=True)
+    if subscription is not None and granted.answered_by == "access":
+        whose |= Q(subscription_id=subscription.id)
+    rows = EntitlementOverride.objects.within(scope).filter(whose, feature=feature)
     steps = []
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.subscription_id is None):
         over = row.expires_at is not None and row.expires_at <= granted.moment
         said = "has run out" if over else f"sets it to {_shown(row.value)}"
-        steps.append(_step("override", f"An override {said}: {row.reason}", by=row.granted_by, until=row.expires_at))
+        of = "An override" if row.subscription_id is None else "An override of the subscription"
+        steps.append(_step("override", f"{of} {said}: {row.reason}", by=row.granted_by, until=row.expires_at))
     if not steps and feature in granted.overrides:
         grant = granted.overrides[feature]
         steps.append(_step("override", f"An override sets it to {_shown(grant['value'])}.", until=grant["until"]))
