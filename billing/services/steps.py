@@ -65,7 +65,7 @@ def take(scope: Scope, row: Subscription, step: Transition, moment: datetime, ca
         to_status=step.after.status,
         cause=cause[:CAUSE_LENGTH],
         occurred_at=moment,
-        detail={name: [_plain_value(b), _plain_value(a)] for name, (b, a) in step.changed.items()},
+        detail={name: [plain_value(b), plain_value(a)] for name, (b, a) in step.changed.items()},
     )
     if row.customer.deleted_at is None:
         emit(scope, step.event, event_data(scope, row), subject=row.customer_id)
@@ -115,7 +115,7 @@ def served(scope: Scope, row: Subscription) -> list[UUID]:
     return sorted(members | {row.customer_id})
 
 
-def _plain_value(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Return a column's value as the history keeps it."""
     if isinstance(value, datetime):
         return render(value)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from billing.models import InvoiceReference, SubscriptionTransition
+from billing.services.ledger import find_faults
 from billing.stripe.reconcile import compare
 from stackbe.kernel.clock import render
 from stackbe.kernel.transactions import reading
@@ -150,6 +151,8 @@ def check_ledger(shop: Any) -> None:
     told = shop.api.get("/events?limit=100").json()
     assert told["hasMore"] is False
     assert sum(event["type"] == "payment.succeeded" for event in told["data"]) == len(paid)
+    with reading(shop.company.scope):
+        assert find_faults(shop.company.scope) == []
     assert steps
     assert all(step.cause.startswith(("stripe:", "key_", "system:")) for step in steps)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from billing.stripe import setup
+from billing.management.commands import connect_stripe
+from billing.stripe import setup, trial_payment
+from billing.stripe.connect import connect_sandbox_account
 
 
 @pytest.fixture
@@ -33,6 +36,40 @@ def test_all_set_leads_to_a_first_payment(platform: Any, capsys: Any):
     assert "to do" not in told
     assert "open a checkout" in told
     assert not [secret for secret in ("whsec_one", "whsec_two", "ofTheTestsAlone") if secret in told]
+
+
+def test_it_ends_with_a_payment_whose_event_comes(
+    platform: Any, connected: Any, stripe: Any, capsys: Any, monkeypatch: Any
+):
+    platform.STRIPE_CONNECT_ENDPOINT_ID = str(UUID(int=2))
+    stripe.call(
+        "POST", "/v1/webhook_endpoints", {"url": setup.endpoint_url(str(UUID(int=2))), "enabled_events[0]": "*"}
+    )
+    with pytest.raises(CommandError, match="Its event did not come"):
+        monkeypatch.setattr(trial_payment, "LOOKS", 1)
+        call_command("connect_stripe", "--pay")
+    assert "100 usd" in capsys.readouterr().out
+    (bought,) = stripe.get("/v1/subscriptions?status=all", connected.account_id)["data"]
+    assert bought["status"] == "canceled"  # nobody goes on paying, be it in play money
+
+    def came(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(connect_stripe, "wait_for_event", came)
+    call_command("connect_stripe", "--pay")
+    assert "You can sell." in capsys.readouterr().out
+
+
+def test_no_payment_is_made_with_live_keys_or_without_a_connected_app(platform: Any, acme: Any, stripe: Any):
+    with pytest.raises(CommandError, match="No such test app is connected"):
+        call_command("connect_stripe", "--pay")
+    connection = connect_sandbox_account(acme.scope)
+    platform.STRIPE_LIVE_MODE = True
+
+    with pytest.raises(CommandError, match="live"):
+        call_command("connect_stripe", "--pay")
+
+    assert stripe.get("/v1/customers", connection.account_id)["data"] == []
 
 
 @pytest.mark.parametrize(
