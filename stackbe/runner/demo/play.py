@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import urllib.parse
 from dataclasses import dataclass, field
 from typing import Any
 
 from stackbe.runner.demo.browser import Browser, Page
-from stackbe.runner.demo.client import Api, Inbox, Story, WrongAnswer, until
+from stackbe.runner.demo.client import Api, Inbox, SandboxAccount, Story, WrongAnswer, until
 from stackbe.runner.demo.receiver import Receiver
 from stackbe.runner.demo.tour import take_tour
+from stackbe.runner.demo.year import Year
 
 CALLBACK = "http://localhost:3000/callback"
 INCLUDED = 5
@@ -43,6 +45,26 @@ class Play:
         self.story.step("Ask the rest of the API")
         take_tour(self.story, self.server(), self.known)
         self.revoke()
+
+    def run_year(self) -> None:
+        """Play a customer's year on an app of its own."""
+        self.sign_up()
+        self.make_app_and_key()
+        self.connect_stripe()
+        api = self.server()
+        created = {"/metrics", "/plans", "/customers", "/checkout/session"}
+
+        def call(method: str, path: str, body: Any) -> Any:
+            return api.call(method, path, body, status=201 if path in created else 200)
+
+        stripe = SandboxAccount(self.known["account"])
+
+        def pay(url: str) -> None:
+            stripe.url = "/".join(url.split("/")[:3])
+            visitor = Browser()
+            self.press_pay(visitor, self.page(visitor.open(url), "the checkout page"))
+
+        Year(self.story, call, stripe.call, pay).run()
 
     @property
     def base_url(self) -> str:
@@ -96,7 +118,9 @@ class Play:
         page = self.page(self.browser.open(f"{self.base_url}/dashboard/{self.known['app']}/stripe"), "the Stripe page")
         consent = self.page(self.browser.click(page, "Connect with Stripe"), "Stripe's consent page")
         back = self.page(self.browser.submit(consent, "connect"), "the way back")
-        self.story.expect("acct_" in back.body, "the dashboard names the connected account")
+        found = re.search(r"acct_\w+", back.body)
+        self.story.expect(found, "the dashboard names the connected account")
+        self.known["account"] = found[0] if found else ""
 
     def describe_what_is_sold(self) -> None:
         """Metric, features, product and plan, by API."""
