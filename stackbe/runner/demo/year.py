@@ -94,7 +94,8 @@ class Year:
         monthly = {"currency": "usd", "interval": "month"}
         pro = {"name": "Pro of a year", "priceCents": PRO_CENTS, "trialDays": 14, "usage": usage, **monthly}
         team = {"name": "Team of a year", "priceCents": TEAM_CENTS, **monthly}
-        return tuple(self.call("POST", "/plans", plan)["id"] for plan in (pro, team))  # type: ignore[return-value]
+        made = [self.call("POST", "/plans", plan)["id"] for plan in (pro, team)]
+        return made[0], made[1]
 
     def begin(self, plan: str) -> None:
         """Begin the trial on Stripe's page."""
