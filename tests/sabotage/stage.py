@@ -68,7 +68,9 @@ class Stage:
         shutil.copytree(ROOT, self.root, ignore=LEFT_OUT, symlinks=True)
         self._forge: subprocess.Popen[str] | None = None
 
-    def run(self, tests: tuple[str, ...], sql: str = "") -> tuple[list[Ended], str]:
+    def run(
+        self, tests: tuple[str, ...], sql: str = "", *, seconds: float = LONGEST_SECONDS
+    ) -> tuple[list[Ended], str]:
         """Run tests in the copy on the server that is running already; return how each ended, and what was said."""
         for left in (self.report, self.output):
             left.unlink(missing_ok=True)
@@ -80,7 +82,7 @@ class Stage:
             "environment": {**environment(), REPORT: str(self.report), SQL: sql},
             "output": str(self.output),
         }
-        self._ask(json.dumps(asked))
+        self._ask(json.dumps(asked), seconds)
         lines = self.report.read_text(encoding="utf-8").splitlines() if self.report.exists() else []
         said = self.output.read_text(encoding="utf-8", errors="replace") if self.output.exists() else ""
         return [Ended(**json.loads(line)) for line in lines], said
@@ -93,7 +95,7 @@ class Stage:
             self._forge.communicate()
             self._forge = None
 
-    def _ask(self, line: str) -> None:
+    def _ask(self, line: str, seconds: float) -> None:
         if self._forge is None:
             self._forge = subprocess.Popen(
                 [sys.executable, "-m", "tests.sabotage.forge"],
@@ -109,7 +111,7 @@ class Stage:
         assert forge.stdout is not None
         forge.stdin.write(f"{line}\n")
         forge.stdin.flush()
-        ready, _, _ = select.select([forge.stdout], [], [], LONGEST_SECONDS)
+        ready, _, _ = select.select([forge.stdout], [], [], seconds)
         if not ready or not forge.stdout.readline():
             self.close()
 

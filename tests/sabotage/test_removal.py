@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sabotage.controls import SABOTAGES
-from tests.sabotage.stage import Stage, complaints
+from tests.sabotage.stage import LONGEST_SECONDS, Stage, complaints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_without_its_control_the_test_fails(stage, sabotage):
 def test_with_all_controls_in_place_the_same_tests_pass(stage):
     tests = sorted({t for s in SABOTAGES for t in s.tests if HAS_BROWSER or not t.startswith("browser/")})
 
-    ended, said = stage.run(tuple(tests))
+    ended, said = stage.run(tuple(tests), seconds=LONGEST_SECONDS * 10)
 
     failed = [e for e in ended if e.outcome == "failed"]
     missing = [test for test in tests if not any(e.of(test) and e.outcome == "passed" for e in ended)]
