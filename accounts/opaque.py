@@ -16,10 +16,14 @@ import base64
 import re
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from stackbe.kernel import ids
-from stackbe.kernel.crypto import keyed_hash
+from stackbe.kernel.crypto import equal, keyed_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEVELOPER_LINK = "sbl"
 MAGIC_LINK = "sbm"
@@ -69,6 +73,11 @@ def read(prefix: str, text: str) -> Opaque | None:
 def mint_code() -> str:
     """Return 6 random digits. Their few bits are guarded by the pepper, five tries and 15 minutes."""
     return f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
+
+
+def is_code(peppers: Sequence[bytes], row_id: UUID, code: str, digest: bytes) -> bool:
+    """Say whether these are a row's digits, under the live pepper or one that it has replaced."""
+    return any(equal(code_digest(pepper, row_id, code), digest) for pepper in peppers)
 
 
 def code_digest(pepper: bytes, row_id: UUID, code: str) -> bytes:

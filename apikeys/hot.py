@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from apikeys.authentication import digest_of, find, genuine, pepper_of
+from apikeys.authentication import digest_of, find, genuine, pepper_of, renew_digest
 from apikeys.text import KeyText, read
 from stackbe.kernel import ids
 from stackbe.kernel.limits import MINUTE, Allowance
@@ -79,7 +79,7 @@ def _pepper(text: KeyText) -> bytes | None:
     found = find(text)
     if found is None or not genuine(text, found):
         return None
-    pepper = pepper_of(found)
+    pepper = pepper_of(renew_digest(text, found))
     if pepper is not None:
         _peppers[text.lookup] = pepper
         if len(_peppers) > MOST_PEPPERS:

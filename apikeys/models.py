@@ -29,6 +29,7 @@ class ApiKey(TenantOwned):
     prefix = models.CharField(max_length=24)
     lookup = models.CharField(max_length=8, unique=True)
     digest = models.BinaryField()
+    pepper_id = models.UUIDField(null=True)  # of the tenant's secrets; null where there was only one yet
     text = models.CharField(max_length=80, blank=True)
     scopes = ArrayField(models.CharField(max_length=40), default=list)
     allowed_ips = ArrayField(models.CharField(max_length=49), default=list)

@@ -79,9 +79,9 @@ class CustomerFactors(SecondFactors):
         require_change()
         audit(self.scope, "factor.refused", self.customer.public_id, subject_id=self.person_id)
 
-    def pepper(self) -> bytes:
+    def peppers(self) -> list[bytes]:
         """Return the tenant's."""
-        return current().keys.secret("pepper")
+        return current().keys.secrets("pepper")
 
     def address(self) -> str:
         """Return the customer's address."""

@@ -233,9 +233,9 @@ def _match_code(email: str, code: str, purposes: set[str]) -> DeveloperLink | No
         expires_at__gt=wall_clock(),
         code_digest__isnull=False,
     )
-    live, pepper, found = list(rows.order_by("id")), Keyring(PLATFORM).secret("pepper"), None
+    live, peppers, found = list(rows.order_by("id")), Keyring(PLATFORM).secrets("pepper"), None
     for link in live:
-        if equal(opaque.code_digest(pepper, link.id, code), bytes(link.code_digest or b"")):
+        if opaque.is_code(peppers, link.id, code, bytes(link.code_digest or b"")):
             found = link
     if found is None:
         for link in live:

@@ -58,9 +58,9 @@ class DeveloperFactors(SecondFactors):
         require_change()
         audit(self.scope, "factor.refused", self.user.public_id, subject_id=self.person_id)
 
-    def pepper(self) -> bytes:
+    def peppers(self) -> list[bytes]:
         """Return the platform's."""
-        return Keyring(PLATFORM).secret("pepper")
+        return Keyring(PLATFORM).secrets("pepper")
 
     def address(self) -> str:
         """Return the developer's address."""

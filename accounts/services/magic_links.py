@@ -23,7 +23,7 @@ from accounts.services.entry import CODE_LIVES, Way, lead_on, redirect_target
 from accounts.services.sessions import Opened, start_session
 from stackbe.kernel import limits
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.crypto import equal, seal, token_digest
+from stackbe.kernel.crypto import seal, token_digest
 from stackbe.kernel.errors import NotFound
 from stackbe.kernel.ids import new_id
 from stackbe.kernel.jobs import parcel
@@ -255,9 +255,9 @@ def _spend_by_code(scope: Scope, app: KnownApp, email: str, code: str) -> Spent 
             code_digest__isnull=False,
         )
     )
-    live, pepper = list(rows.order_by("id")), current().keys.secret("pepper")
+    live, peppers = list(rows.order_by("id")), current().keys.secrets("pepper")
     for link in live:
-        if equal(opaque.code_digest(pepper, link.id, code), bytes(link.code_digest or b"")):
+        if opaque.is_code(peppers, link.id, code, bytes(link.code_digest or b"")):
             return _spend_link(scope, app, pk=link.id)
     for link in live:
         link.tries_left -= 1

@@ -95,8 +95,8 @@ class SecondFactors(ABC):
         """Put a wrong code on record."""
 
     @abstractmethod
-    def pepper(self) -> bytes:
-        """Return the key under which recovery codes are hashed."""
+    def peppers(self) -> list[bytes]:
+        """Return the key under which recovery codes are hashed, and after it those that it has replaced."""
 
     @abstractmethod
     def address(self) -> str:
@@ -189,7 +189,7 @@ class SecondFactors(ABC):
         rows.delete()
         codes = ["".join(secrets.choice(ALPHABET) for _ in range(RECOVERY_LETTERS)) for _ in range(RECOVERY_CODES)]
         for code in codes:
-            rows.model(**self.owner(), digest=self._code_digest(code)).save(force_insert=True)
+            rows.model(**self.owner(), digest=self._code_digests(code)[0]).save(force_insert=True)
         half = RECOVERY_LETTERS // 2
         return [f"{code[:half]}-{code[half:]}" for code in codes]
 
@@ -205,8 +205,8 @@ class SecondFactors(ABC):
     def spend_recovery_code(self, text: str) -> bool:
         """Take a recovery code; of two racers with the same code one is let in."""
         require_change()
-        digest = self._code_digest("".join(c for c in text.lower() if c.isalnum()))
-        if not self.recovery_codes().filter(digest=digest).delete()[0]:
+        digests = self._code_digests("".join(c for c in text.lower() if c.isalnum()))
+        if not self.recovery_codes().filter(digest__in=digests).delete()[0]:
             return False
         self.record("code_spent")
         return True
@@ -303,8 +303,8 @@ class SecondFactors(ABC):
     def _known(self) -> list[bytes]:
         return [bytes(found) for found in self.passkeys().order_by("id").values_list("credential_id", flat=True)]
 
-    def _code_digest(self, code: str) -> bytes:
-        return keyed_hash(self.pepper(), "recovery-code", str(self.person_id), code)
+    def _code_digests(self, code: str) -> list[bytes]:
+        return [keyed_hash(pepper, "recovery-code", str(self.person_id), code) for pepper in self.peppers()]
 
 
 def _step_of(secret: str, code: str) -> int | None:

@@ -52,6 +52,7 @@ def issue_api_key(
     if expires_at is not None and expires_at <= wall_clock():
         raise ValidationFailed(fields={"expiresAt": ["Must lie in the future."]})
     text = generate("live" if environment == "live" else "test")
+    pepper_id, pepper = unit.keys.named_secret("pepper")
     row = ApiKey(
         tenant_id=scope.tenant_id,
         app_id=app_id,
@@ -59,7 +60,8 @@ def issue_api_key(
         name=name,
         prefix=text.prefix,
         lookup=text.lookup,
-        digest=digest_of(unit.keys.secret("pepper"), text.whole),
+        digest=digest_of(pepper, text.whole),
+        pepper_id=pepper_id,
         scopes=given,
         allowed_ips=list(allowed_ips),
         expires_at=expires_at,
@@ -73,6 +75,7 @@ def issue_publishable_key(scope: Scope, *, app_id: UUID, environment: str) -> Ap
     """Make the key that names an app from a browser. It is public and kept whole."""
     unit = require_change()
     text: KeyText = generate("pub")
+    pepper_id, pepper = unit.keys.named_secret("pepper")
     row = ApiKey(
         tenant_id=scope.tenant_id,
         app_id=app_id,
@@ -81,7 +84,8 @@ def issue_publishable_key(scope: Scope, *, app_id: UUID, environment: str) -> Ap
         name="Publishable key",
         prefix=text.prefix,
         lookup=text.lookup,
-        digest=digest_of(unit.keys.secret("pepper"), text.whole),
+        digest=digest_of(pepper, text.whole),
+        pepper_id=pepper_id,
         text=text.whole,
     )
     row.save(force_insert=True)

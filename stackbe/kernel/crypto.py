@@ -218,11 +218,26 @@ class Keyring:
 
         Kinds: `pepper` (API keys and codes, per tenant), `blind_index` (per app).
         """
+        return self.named_secret(kind, app_id)[1]
+
+    def named_secret(self, kind: str, app_id: UUID | None = None) -> tuple[UUID, bytes]:
+        """Return the same with its id, for rows that name the secret they were made with."""
         context = secret_context(self.tenant_id, app_id, kind)
-        wrapped = self._wrapped_secret(kind, app_id)
-        if wrapped is None:
-            wrapped = self._create_secret(kind, app_id, context)
-        return open_secret(wrapped, self.key(key_id_of(wrapped)), context)
+        identifier, wrapped = self._wrapped_secret(kind, app_id) or self._create_secret(kind, app_id, context)
+        return identifier, open_secret(wrapped, self.key(key_id_of(wrapped)), context)
+
+    def secrets(self, kind: str, app_id: UUID | None = None) -> list[bytes]:
+        """Return the live secret, and after it those that it has replaced: what a digest may have been made with."""
+        live = self.secret(kind, app_id)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select wrapped from kernel_tenantsecret where tenant_id = %s and kind = %s"
+                " and app_id is not distinct from %s and retired_at is not null order by id desc",
+                [self.tenant_id, kind, app_id],
+            )
+            replaced = [bytes(row[0]) for row in cursor.fetchall()]
+        context = secret_context(self.tenant_id, app_id, kind)
+        return [live, *(open_secret(wrapped, self.key(key_id_of(wrapped)), context) for wrapped in replaced)]
 
     def destroy_subject(self, subject_id: UUID) -> None:
         """Erase a person's key for good. What was sealed under it stays as noise."""
@@ -288,11 +303,11 @@ class Keyring:
         else:
             self._by_key_id[key_id] = open_tenant_key(bytes(wrapped), tenant_id, identifier)
 
-    def _wrapped_secret(self, kind: str, app_id: UUID | None) -> bytes | None:
+    def _wrapped_secret(self, kind: str, app_id: UUID | None) -> tuple[UUID, bytes] | None:
         """Return a secret as it is stored, and keep the tenant's key that opens it, which comes with it."""
         with connection.cursor() as cursor:
             cursor.execute(
-                "select s.wrapped, k.id, k.wrapped from kernel_tenantsecret s left join kernel_tenantkey k"
+                "select s.wrapped, k.id, k.wrapped, s.id from kernel_tenantsecret s left join kernel_tenantkey k"
                 " on k.tenant_id = s.tenant_id and k.id = encode(substring(s.wrapped from 2 for 16), 'hex')::uuid"
                 " where s.tenant_id = %s and s.kind = %s"
                 " and s.app_id is not distinct from %s and s.retired_at is null"
@@ -304,9 +319,9 @@ class Keyring:
             return None
         if row[1] is not None and row[1].bytes not in self._by_key_id:
             self._by_key_id[row[1].bytes] = open_tenant_key(bytes(row[2]), self.tenant_id, row[1])
-        return bytes(row[0])
+        return row[3], bytes(row[0])
 
-    def _create_secret(self, kind: str, app_id: UUID | None, context: str) -> bytes:
+    def _create_secret(self, kind: str, app_id: UUID | None, context: str) -> tuple[UUID, bytes]:
         key_id, tenant_key = self.tenant_key()
         wrapped = seal(tenant_key, key_id.bytes, secrets.token_bytes(KEY_BYTES), context)
         with connection.cursor() as cursor:

@@ -224,8 +224,8 @@ REPLAYED = [
         (
             Edit(
                 "accounts/services/second_factors.py",
-                "if not self.recovery_codes().filter(digest=digest).delete()[0]:",
-                "if not self.recovery_codes().filter(digest=digest).exists():",
+                "if not self.recovery_codes().filter(digest__in=digests).delete()[0]:",
+                "if not self.recovery_codes().filter(digest__in=digests).exists():",
             ),
         ),
     ),

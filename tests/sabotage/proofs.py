@@ -138,8 +138,8 @@ FACTORED = [
         (
             Edit(
                 FACTORS,
-                "        if not self.recovery_codes().filter(digest=digest).delete()[0]:\n",
-                "        if not self.recovery_codes().filter(digest=digest).exists():\n",
+                "        if not self.recovery_codes().filter(digest__in=digests).delete()[0]:\n",
+                "        if not self.recovery_codes().filter(digest__in=digests).exists():\n",
             ),
         ),
     ),

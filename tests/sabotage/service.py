@@ -180,6 +180,19 @@ LIMITED = [
         ),
     ),
     Sabotage(
+        "rotation-orphans-api-keys",
+        26,
+        "an API key goes on working when its tenant's pepper is replaced",
+        ("trust/test_rotate_keys.py::test_a_key_of_before_goes_on_working_and_is_hashed_anew_when_it_is_used",),
+        (
+            Edit(
+                "stackbe/trust/services/rotation/peppers.py",
+                "        if kind == PEPPER:\n",
+                "        if not kind:\n",
+            ),
+        ),
+    ),
+    Sabotage(
         "rotation-passes-over-broken-values",
         26,
         "a rotation names a value that was changed or moved",

@@ -10,16 +10,20 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
+from accounts import opaque
 from accounts.models import Customer
-from stackbe.kernel import crypto
-from stackbe.kernel.ids import encode
+from apikeys import hot
+from apikeys.models import ApiKey
+from stackbe.kernel import attest, crypto
+from stackbe.kernel.ids import encode, new_id
 from stackbe.kernel.models import SubjectKey, TenantKey, TenantSecret
-from stackbe.kernel.transactions import reading
+from stackbe.kernel.scope import platform_scope
+from stackbe.kernel.transactions import change, current, reading
 from stackbe.trust.services.rotation import keys, values
 from tests.cast import Api, found_company
 from tests.queue import worker_rights
 
-APP_KINDS = "master,tenant,subject,jwt,webhook"
+APP_KINDS = "master,tenant,subject,pepper,jwt,webhook"
 
 
 @pytest.fixture
@@ -39,6 +43,8 @@ def rotate(capsys):
             return said.err
         found = {}
         for line in said.out.splitlines():
+            if "API keys" in line and ":" not in line:
+                continue
             kind, *counts = line.partition(":")[0].replace(",", "").split()
             found[kind] = tuple(int(word) for word in counts if word.isdigit())
         return found
@@ -170,6 +176,96 @@ def test_a_value_that_was_changed_or_moved_is_named_and_the_rest_goes_on(acme, r
         assert TenantKey.objects.within(acme.scope).filter(retired_at__isnull=False).count() == 0
 
 
+CHECK = "/entitlements/check/anything?customerId={}"
+
+
+def test_a_key_of_before_goes_on_working_and_is_hashed_anew_when_it_is_used(acme, rotate):
+    fill(acme, people=1)
+    app, tenant = Api(acme.key), Api(acme.tenant_key)
+    customer = app.get("/customers").json()["data"][0]["id"]
+    assert app.get(CHECK.format(customer)).status_code == 200  # the short way knows its pepper now
+    with change(acme.scope):
+        ApiKey.objects.within(acme.scope).update(pepper_id=None)  # as from before a key named its pepper
+
+    rotate("--older-than", "0", "--only", "pepper")
+
+    with reading(acme.scope):
+        old, new = TenantSecret.objects.within(acme.scope).filter(kind="pepper").order_by("id")
+        assert (old.retired_at is None, new.retired_at) == (False, None)
+    assert peppers_of(acme) == {"app": old.id, "tenant": old.id}
+    assert app.get(CHECK.format(customer)).status_code == 200  # still by the pepper that it knows
+    assert app.get("/customers").status_code == 200
+    assert peppers_of(acme) == {"app": new.id, "tenant": old.id}
+    assert [app.get(CHECK.format(customer)).status_code for _ in range(2)] == [200, 200]
+    hot._peppers.clear()
+    assert tenant.get("/me").status_code == 200
+    assert peppers_of(acme) == {"app": new.id, "tenant": new.id}
+    assert Api(acme.key[:-1] + ("A" if acme.key[-1] != "A" else "B")).get("/customers").status_code == 401
+
+
+def test_a_key_that_only_the_short_way_sees_is_hashed_anew_too(acme, rotate):
+    fill(acme, people=1)
+    customer = Api(acme.key).get("/customers").json()["data"][0]["id"]
+    rotate("--older-than", "0", "--only", "pepper")
+    hot._peppers.clear()  # as a process that has just begun
+
+    assert Api(acme.key).get(CHECK.format(customer)).status_code == 200
+
+    assert peppers_of(acme)["app"] != peppers_of(acme)["tenant"]
+
+
+def test_peppers_that_are_dropped_take_the_keys_along_that_were_not_used(acme, rotate):
+    rotate("--older-than", "0", "--only", "pepper")
+    assert Api(acme.key).get("/customers").status_code == 200
+
+    rotate("--only", "pepper", "--drop-peppers", "0", "--dry-run")
+    assert Api(acme.key).get("/customers").status_code == 200
+    rotate("--only", "pepper", "--drop-peppers", "0")
+
+    assert Api(acme.key).get("/customers").status_code == 200
+    assert Api(acme.tenant_key).get("/me").status_code == 401
+    with reading(acme.scope):
+        assert TenantSecret.objects.within(acme.scope).filter(kind="pepper").count() == 1
+        assert ApiKey.objects.within(acme.scope).get(name="tenant").revoked_at is not None
+
+
+def test_codes_of_before_are_good_under_the_pepper_that_was_replaced(acme, rotate):
+    with reading(acme.scope):
+        before = current().keys.secrets("pepper")
+    row = new_id()
+    digest = opaque.code_digest(before[0], row, "123456")
+
+    rotate("--older-than", "0", "--only", "pepper")
+
+    with reading(acme.scope):
+        after = current().keys.secrets("pepper")
+    assert after[1:] == before
+    assert opaque.is_code(after, row, "123456", digest)
+    assert not opaque.is_code(after[:1], row, "123456", digest)
+    assert not opaque.is_code(after, row, "654321", digest)
+
+
+def test_what_a_replaced_signing_key_signed_can_still_be_checked(db, rotate):
+    with change(platform_scope("test")):
+        signed = attest.attest(attest.RECEIPT, b"content")
+
+    rotate("--older-than", "0", "--only", "attestation")
+
+    with change(platform_scope("test")):
+        again = attest.attest(attest.RECEIPT, b"content")
+        public = {key["kid"]: attest.decoded(key["x"]) for key in attest.public_keys()}
+    assert again["kid"] != signed["kid"]
+    for each in (signed, again):
+        assert attest.holds(public[each["kid"]], attest.RECEIPT, b"content", each["signature"])
+
+
+def peppers_of(company):
+    """Return the pepper that each secret key of a company was hashed with."""
+    with reading(company.scope):
+        keys_ = ApiKey.objects.within(company.scope).filter(kind="secret")
+        return dict(keys_.values_list("name", "pepper_id"))
+
+
 def test_wrong_words_are_told(db, rotate):
     for words, sentence in ((["--only", "master,luck"], "not luck"), (["--tenant", "acme"], "wants an id")):
         with pytest.raises(CommandError, match=sentence):
@@ -199,7 +295,7 @@ def test_nobody_who_reads_meanwhile_meets_an_error(committed, rotate, new_master
 
     reader = threading.Thread(target=read)
     reader.start()
-    rotate("--older-than", "0", "--only", "master,tenant,subject,jwt")
+    rotate("--older-than", "0", "--only", "master,tenant,subject,pepper,jwt")
     over.set()
     reader.join()
 

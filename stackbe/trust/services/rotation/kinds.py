@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from stackbe.kernel import attest
 from stackbe.kernel.models import SubjectKey, TenantSecret
-from stackbe.trust.services.rotation import keys, tokens, values
+from stackbe.kernel.scope import PLATFORM
+from stackbe.trust.services.rotation import keys, peppers, tokens, values
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -74,6 +76,34 @@ class SubjectKeys(Kind):
         return keys.rewrap_subject_keys(scope)
 
 
+class Peppers(Kind):
+    """What API keys and codes are hashed with."""
+
+    name, says = "pepper", "peppers that are new; API keys follow when they are next used"
+
+    def pending(self, scope: Scope, moment: datetime) -> int:
+        """Return whether the tenant's is old."""
+        return int(peppers.is_old(scope, peppers.PEPPER, moment))
+
+    def rotate(self, scope: Scope, moment: datetime, faults: list[str]) -> int:
+        """Replace it."""
+        return int(peppers.replace_secret(scope, peppers.PEPPER, moment))
+
+
+class Attestation(Kind):
+    """What this instance signs archives, receipts and heads of the audit log with."""
+
+    name, says = "attestation", "new key for signing archives, receipts and heads; the old one stays published"
+
+    def pending(self, scope: Scope, moment: datetime) -> int:
+        """Return whether it is old; it is the platform's."""
+        return int(scope.tenant_id == PLATFORM and peppers.is_old(scope, attest.KIND, moment))
+
+    def rotate(self, scope: Scope, moment: datetime, faults: list[str]) -> int:
+        """Replace it."""
+        return int(scope.tenant_id == PLATFORM and peppers.replace_secret(scope, attest.KIND, moment))
+
+
 class SigningKeys(Kind):
     """Apps' key pairs of session tokens."""
 
@@ -103,7 +133,15 @@ class EndpointSecrets(Kind):
         return tokens.rotate_endpoint_secrets(scope, moment)
 
 
-KINDS: tuple[Kind, ...] = (Master(), TenantKeys(), SubjectKeys(), SigningKeys(), EndpointSecrets())
+KINDS: tuple[Kind, ...] = (
+    Master(),
+    TenantKeys(),
+    SubjectKeys(),
+    Peppers(),
+    Attestation(),
+    SigningKeys(),
+    EndpointSecrets(),
+)
 
 
 def retire_where_done(scope: Scope, moment: datetime) -> None:
