@@ -22,10 +22,10 @@ import pycurl
 
 from webhooks.addresses import Target, TargetRefused, judge_addresses, judge_url
 from webhooks.masking import mask_answer
-from webhooks.wire import Pinned, Reply, Request, Wire, header_lines
+from webhooks.wire import Exchange, Pinned, Reply, Request, Wire, header_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
     Lookup: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
@@ -173,21 +173,27 @@ class Caller:
 
         Raises `TargetRefused`, `LookupFailed`, or `TimeoutError` where the look-up took all the time.
         """
-        if self._wire is None:
-            raise RuntimeError("use it inside `async with`")
-        pinned = self._names.known(target)
-        if pinned is None:
-            began = time.monotonic()
-            async with asyncio.timeout(request.seconds):
-                pinned = await self._names.resolve(target)
-            request.seconds -= time.monotonic() - began
+        pinned = self._names.known(target) or await self._look_up(target, request)
         ended: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        exchange = self._wire.start(pinned, request, ended.set_result)
+        exchange = self._open_wire().start(pinned, request, ended.set_result)
         try:
             return await ended
         except asyncio.CancelledError:
-            self._wire.abandon(exchange)
+            self._open_wire().abandon(exchange)
             raise
+
+    async def _look_up(self, target: Target, request: Request) -> Pinned:
+        """Return where a target leads; the time that it takes is the request's."""
+        began = time.monotonic()
+        async with asyncio.timeout(request.seconds):
+            pinned = await self._names.resolve(target)
+        request.seconds -= time.monotonic() - began
+        return pinned
+
+    def _open_wire(self) -> Wire:
+        if self._wire is None:
+            raise RuntimeError("use it inside `async with`")
+        return self._wire
 
     async def _ask_system(self, host: str, port: int) -> list[str]:
         """Ask the system's resolver in threads of our own: slow DNS must not hold the loop's."""
@@ -224,31 +230,113 @@ class Sender(Caller):
     ) -> Answer:
         """Send a body once and return what came of it. Never raises for the receiver's faults.
 
-        `live` demands https. `known_secrets` are masked should the receiver echo them. The status is the
-        acknowledgement; what follows it is only for the log, so a body that dribbles costs seconds and not the
-        delivery.
+        `live` demands https. `known_secrets` are masked should the receiver echo them.
         """
-        started = time.perf_counter()
+        ended: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        attempt = self.begin(url, headers, body, ended.set_result, live=live, known_secrets=known_secrets)
+        try:
+            return await ended
+        except asyncio.CancelledError:
+            attempt.cancel()
+            raise
+
+    def begin(  # all of a delivery
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        told: Callable[[Answer], None],
+        *,
+        live: bool = False,
+        known_secrets: Iterable[str] = (),
+    ) -> Attempting:
+        """Begin what `post` does and return at once: `told` gets the answer, later, from the event loop.
+
+        Of many at a time a coroutine for each would cost as much as the sending.
+        """
+        lines = [*BASE_LINES, *header_lines(headers)]
+        request = Request("POST", lines, body, self._total_seconds, BODY_SECONDS, MAX_ANSWER_BYTES)
+        attempt = Attempting(self._open_wire(), request, known_secrets, told)
         try:
             target = _judged(url, live, self._allow_local)
-            lines = [*BASE_LINES, *header_lines(headers)]
-            request = Request("POST", lines, body, self._total_seconds, BODY_SECONDS, MAX_ANSWER_BYTES)
-            reply = await self._call(target, request)
         except TargetRefused as refused:
-            return _unanswered(SendError.ADDRESS_REFUSED, started, str(refused))
-        except LookupFailed:
-            return _unanswered(SendError.DNS_FAILED, started)
-        except TimeoutError:
-            return _unanswered(SendError.TIMEOUT, started)
+            attempt.fail_soon(refused)
+            return attempt
+        pinned = self._names.known(target)
+        if pinned is None:
+            attempt.start_after(self._look_up(target, request))
+        else:
+            attempt.start(pinned)
+        return attempt
+
+
+class Attempting:
+    """One delivery under way."""
+
+    __slots__ = ("_exchange", "_known_secrets", "_looking_up", "_request", "_soon", "_started", "_told", "_wire")
+
+    def __init__(
+        self, wire: Wire, request: Request, known_secrets: Iterable[str], told: Callable[[Answer], None]
+    ) -> None:
+        """Start the clock."""
+        self._wire, self._request, self._known_secrets, self._told = wire, request, known_secrets, told
+        self._exchange: Exchange | None = None
+        self._looking_up: asyncio.Task[None] | None = None
+        self._soon: asyncio.Handle | None = None
+        self._started = time.perf_counter()
+
+    def start(self, pinned: Pinned) -> None:
+        """Send to where the target leads."""
+        self._exchange = self._wire.start(pinned, self._request, self._replied)
+
+    def start_after(self, look_up: Coroutine[None, None, Pinned]) -> None:
+        """Send to where a look-up leads."""
+        self._looking_up = asyncio.get_running_loop().create_task(self._start_after(look_up))
+
+    async def _start_after(self, look_up: Coroutine[None, None, Pinned]) -> None:
+        try:
+            pinned = await look_up
+        except (TargetRefused, LookupFailed, TimeoutError) as failure:
+            self._fail(failure)
+        else:
+            self.start(pinned)
+
+    def fail_soon(self, failure: Exception) -> None:
+        """Tell of a failure, but not before whoever began this holds it."""
+        self._soon = asyncio.get_running_loop().call_soon(self._fail, failure)
+
+    def cancel(self) -> None:
+        """Break it off; nobody is told."""
+        if self._exchange is not None:
+            self._wire.abandon(self._exchange)
+        for each in (self._looking_up, self._soon):
+            if each is not None:
+                each.cancel()
+
+    def _fail(self, failure: Exception) -> None:
+        if isinstance(failure, TargetRefused):
+            self._told(self._unanswered(SendError.ADDRESS_REFUSED, str(failure)))
+        elif isinstance(failure, LookupFailed):
+            self._told(self._unanswered(SendError.DNS_FAILED))
+        else:
+            self._told(self._unanswered(SendError.TIMEOUT))
+
+    def _replied(self, reply: Reply) -> None:
+        """Judge a reply. The status is the acknowledgement; what follows it is only for the log."""
+        self._exchange = None
         if reply.status is None:
-            return _unanswered(error_of(reply), started, reply.refused)
-        return Answer(
-            status=reply.status,
-            error=_judge_status(reply.status),
-            duration_ms=_elapsed_ms(started),
-            excerpt=mask_answer(reply.body, known_secrets),
-            retry_after=reply.retry_after,
-        )
+            self._told(self._unanswered(error_of(reply), reply.refused))
+            return
+        error = _judge_status(reply.status)
+        excerpt = mask_answer(reply.body, self._known_secrets)
+        self._told(Answer(reply.status, error, self._elapsed_ms(), excerpt, reply.retry_after))
+
+    def _unanswered(self, error: SendError, detail: str = "") -> Answer:
+        """Return the answer of an attempt that got none, with the sentence that the log shows."""
+        return Answer(None, error, self._elapsed_ms(), detail=detail or DETAILS[error])
+
+    def _elapsed_ms(self) -> int:
+        return round((time.perf_counter() - self._started) * 1000)
 
 
 @lru_cache(maxsize=4096)
@@ -275,12 +363,3 @@ def error_of(reply: Reply) -> SendError:
     if reply.code in TLS:
         return SendError.TLS_FAILED
     return SendError.CONNECTION_FAILED if reply.code in NOT_CONNECTED else SendError.PROTOCOL_ERROR
-
-
-def _unanswered(error: SendError, started: float, detail: str = "") -> Answer:
-    """Return the answer of an attempt that got none, with the sentence that the log shows."""
-    return Answer(None, error, _elapsed_ms(started), detail=detail or DETAILS[error])
-
-
-def _elapsed_ms(started: float) -> int:
-    return round((time.perf_counter() - started) * 1000)

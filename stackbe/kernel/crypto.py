@@ -187,6 +187,10 @@ class Keyring:
         found = self._subjects.get((owner, subject_id))
         return found or self._create_subject_key(owner, subject_id)
 
+    def held(self, subject_id: UUID | None) -> tuple[UUID, bytes] | None:
+        """Return the key of a preloaded person, None where they have none (any more); the tenant's for nobody."""
+        return self.tenant_key() if subject_id is None else self._subjects[self.tenant_id, subject_id]
+
     def preload(self, subject_ids: Iterable[UUID], tenant_id: UUID | None = None) -> None:
         """Fetch many people's keys in one query, before a list is opened row by row."""
         owner = self.tenant_id if tenant_id is None else tenant_id

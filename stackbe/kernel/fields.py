@@ -82,17 +82,24 @@ class Sealed(Column):
         if value is None or isinstance(value, Ciphertext):
             return value
         text = json.dumps(value, separators=(",", ":")) if self.as_json else value
-        key_id, key = self._key(model_instance)
-        return crypto.seal(key, key_id.bytes, text.encode(), self._context(model_instance))
+        return self.seal_row(model_instance.pk, self._key(model_instance), text)
+
+    def seal_row(self, pk: UUID, key: tuple[UUID, bytes], text: str) -> bytes:
+        """Return the value of a row that is written without an instance, under a key of the unit's ring."""
+        return crypto.seal(key[1], key[0].bytes, text.encode(), self._context(pk))
 
     def open(self, instance: models.Model, sealed: bytes) -> Any:
         """Return the plaintext of a row's value, None when its subject was erased."""
+        text = self.open_row(instance.pk, self._owner(instance), sealed)
+        return json.loads(text) if self.as_json and text is not None else text
+
+    def open_row(self, pk: UUID, owner: UUID, sealed: bytes) -> str | None:
+        """Return the text of a row that was read without an instance, None when its subject was erased."""
         try:
-            key = current().keys.key(crypto.key_id_of(sealed), self._owner(instance))
+            key = current().keys.key(crypto.key_id_of(sealed), owner)
         except crypto.KeyDestroyed:
             return None
-        text = crypto.unseal(key, sealed, self._context(instance)).decode()
-        return json.loads(text) if self.as_json else text
+        return crypto.unseal(key, sealed, self._context(pk)).decode()
 
     def get_lookup(self, lookup_name: str) -> Any:
         """Allow `isnull` alone: a sealed value has no order and no equality."""
@@ -122,5 +129,5 @@ class Sealed(Column):
             return keys.tenant_key(self._owner(instance))
         return keys.subject_key(subject_id, self._owner(instance))
 
-    def _context(self, instance: models.Model) -> str:
-        return f"{instance._meta.db_table}.{self.column}|{instance.pk}"
+    def _context(self, pk: UUID) -> str:
+        return f"{self.model._meta.db_table}.{self.column}|{pk}"

@@ -165,9 +165,9 @@ GONE = [
         ("webhooks/test_claim.py::test_a_closed_apps_hooks_are_dead_with_it",),
         (
             Edit(
-                "webhooks/dispatch/queue.py",
-                "            if _is_closed(app_id):\n",
-                "            if False:\n",
+                "webhooks/dispatch/opening.py",
+                "        if app_id not in in_service:\n",
+                "        if False:\n",
             ),
         ),
     ),

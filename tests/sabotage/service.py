@@ -216,7 +216,7 @@ LIMITED = [
         (
             Edit(
                 "stackbe/kernel/fields.py",
-                '        return f"{instance._meta.db_table}.{self.column}|{instance.pk}"\n',
+                '        return f"{self.model._meta.db_table}.{self.column}|{pk}"\n',
                 '        return "anything"\n',
             ),
         ),

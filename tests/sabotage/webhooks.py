@@ -112,9 +112,9 @@ DELIVERED = [
         ("webhooks/test_deliver.py::test_anything_but_2xx_is_tried_again_under_the_same_id",),
         (
             Edit(
-                "webhooks/dispatch/queue.py",
-                "        message_id=event.public_id,\n",
-                '        message_id=f"{event.public_id}{claimed.attempts}",\n',
+                "webhooks/dispatch/opening.py",
+                "Parcel(claimed, letter.public_id,",
+                'Parcel(claimed, f"{letter.public_id}{claimed.attempts}",',
             ),
         ),
     ),

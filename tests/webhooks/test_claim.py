@@ -15,7 +15,8 @@ from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.transactions import change, reading
 from tests.cast import Company, found_company
 from webhooks.dispatch.fanout import fan_out_all
-from webhooks.dispatch.queue import Claimed, Parcel, Room, claim, open_claims
+from webhooks.dispatch.opening import open_claims
+from webhooks.dispatch.queue import Claimed, Parcel, Room, claim
 from webhooks.dispatch.record import Sent, record, release
 from webhooks.models import Attempt, Delivery, Event
 from webhooks.outbox import emit
@@ -239,12 +240,22 @@ def in_thread(work: Callable[[], object]) -> None:
         raise failures[0]
 
 
-@pytest.mark.parametrize("gone", ["endpoint", "event"])
-def test_what_has_lost_its_endpoint_or_event_is_not_sent(as_worker: None, acme: Company, gone: str) -> None:
+@pytest.mark.parametrize("gone", ["endpoint", "event", "a rival's endpoint", "a rival's event"])
+def test_what_has_lost_its_endpoint_or_event_is_not_sent(
+    as_worker: None, acme: Company, globex: Company, gone: str
+) -> None:
+    [endpoint_of_rival] = listen(globex)
+    announce(globex)
+    [of_rival] = claim(ROOM, {}, {})
     listen(acme)
     announce(acme)
     [ours] = claim(ROOM, {}, {})
-    lost = {"endpoint_id" if gone == "endpoint" else "event_id": acme.app_id}
+    lost = {
+        "endpoint": {"endpoint_id": acme.app_id},
+        "event": {"event_id": acme.app_id},
+        "a rival's endpoint": {"endpoint_id": endpoint_of_rival},
+        "a rival's event": {"event_id": of_rival.event_id},
+    }[gone]
     spoilt = Claimed(**{name: getattr(ours, name) for name in Claimed.__slots__} | lost)
 
     [refused] = open_claims([spoilt])

@@ -22,22 +22,26 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from stackbe.kernel.clock import wall_clock
 from webhooks.dispatch.fanout import fan_out_all
-from webhooks.dispatch.queue import LEASE, Claimed, Parcel, Room, Unsendable, claim, open_claims
+from webhooks.dispatch.opening import open_claims
+from webhooks.dispatch.queue import LEASE, Parcel, Room, Unsendable, claim
 from webhooks.dispatch.record import Sent, record, release
 from webhooks.outbox import CHANNEL
 from webhooks.signing import sign
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
     from uuid import UUID
 
-    from webhooks.sending import Sender
+    from webhooks.sending import Answer, Attempting, Sender
 
 log = logging.getLogger("stackbe.dispatcher")
 T = TypeVar("T")
 POLL_SECONDS = 0.5
 RECORD_BATCH = 500
 GATHER_SECONDS = 0.02
+GATHER_TICKS = 6
+CLAIM_SECONDS = 0.05
 SLOW_MS = 5000
 SET_ASIDE_SECONDS = 1.0
 SLOWEST_RECONNECT_SECONDS = 5.0
@@ -65,19 +69,22 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._database = ThreadPoolExecutor(1, thread_name_prefix="database")
-        self._under_way: dict[asyncio.Task[None], Claimed] = {}
+        self._under_way: dict[Flight, None] = {}
+        self._set_aside = 0
+        self._few = asyncio.Event()
+        self._few_are = 0
         self._per_endpoint: Counter[UUID] = Counter()
         self._per_tenant: Counter[UUID] = Counter()
         self._slow: set[UUID] = set()
-        self._began: dict[asyncio.Task[None], float] = {}
-        self._set_aside: set[asyncio.Task[None]] = set()
         self._results: list[Sent | Unsendable] = []
         self._have_results = asyncio.Event()
+        self._hurry = False
 
     def stop(self) -> None:
         """Claim no more; let what is under way end within the grace."""
         self._stopping.set()
         self._wake.set()
+        self._few.set()
 
     async def run(self) -> None:
         """Work until stopped, then finish or give back what was claimed."""
@@ -87,9 +94,7 @@ class Dispatcher:
             while not self._stopping.is_set():
                 self._wake.clear()
                 busy = await self._patiently(self._turn_once)
-                if not busy:
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                await (self._until_few() if busy else self._until_woken())
         finally:
             await self._finish()
             for task in (listener, recorder):
@@ -99,11 +104,27 @@ class Dispatcher:
             await self._in_thread(_disconnect)
             self._database.shutdown()
 
+    async def _until_woken(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+
+    async def _until_few(self) -> None:
+        """Wait until half of what is under way has ended, for a moment at most: few claims cost less than many."""
+        self._few_are = self._held() // 2
+        self._few.clear()
+        if self._held() and not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._few.wait(), CLAIM_SECONDS)
+
+    def _held(self) -> int:
+        """Return how many places are taken."""
+        return len(self._under_way) - self._set_aside
+
     async def _turn_once(self) -> bool:
         """Do one round; return whether there may be more to do at once."""
         fanned_out = await self._in_thread(fan_out_all)
         self._set_hanging_aside()
-        free = self._limits.places - len(self._under_way) + len(self._set_aside)
+        free = self._limits.places - self._held()
         if free <= 0:
             return False
         room = Room(free, self._limits.per_endpoint, self._limits.per_tenant)
@@ -131,79 +152,97 @@ class Dispatcher:
         It still counts for its endpoint. So servers that hang hold up neither their tenant's others nor anybody else.
         """
         since = asyncio.get_running_loop().time() - SET_ASIDE_SECONDS
-        for task, began in self._began.items():
-            if began > since or len(self._set_aside) >= self._limits.set_aside:
+        for flight in self._under_way:
+            if flight.began > since or self._set_aside >= self._limits.set_aside:
                 break
-            if task not in self._set_aside:
-                self._set_aside.add(task)
-                self._slow.add(self._under_way[task].endpoint_id)
-                _count_down(self._per_tenant, self._under_way[task].tenant_id)
+            if not flight.aside:
+                flight.aside = True
+                self._set_aside += 1
+                self._slow.add(flight.parcel.claim.endpoint_id)
+                _count_down(self._per_tenant, flight.parcel.claim.tenant_id)
 
     def _start(self, opened: Parcel | Unsendable) -> None:
         if isinstance(opened, Unsendable):
             self._keep(opened)
             return
-        task = asyncio.create_task(self._send(opened))
-        self._under_way[task] = opened.claim
-        self._began[task] = asyncio.get_running_loop().time()
+        moment = wall_clock()
+        flight = Flight(self, opened, moment, asyncio.get_running_loop().time())
+        try:
+            flight.send(self._sender)
+        except Exception:
+            # Due again when its lease ends: what is ours to repair is not the receiver's failure.
+            log.exception("an attempt crashed", extra={"delivery": str(opened.claim.id)})
+            return
+        self._under_way[flight] = None
         self._per_endpoint[opened.claim.endpoint_id] += 1
         self._per_tenant[opened.claim.tenant_id] += 1
-        task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        ended = self._under_way.pop(task)
-        del self._began[task]
-        _count_down(self._per_endpoint, ended.endpoint_id)
-        if task in self._set_aside:
-            self._set_aside.remove(task)
-        else:
-            _count_down(self._per_tenant, ended.tenant_id)
-        self._wake.set()
-        if not task.cancelled() and (failure := task.exception()) is not None:
-            log.error("an attempt crashed", exc_info=failure, extra={"delivery": str(ended.id)})
-
-    async def _send(self, parcel: Parcel) -> None:
-        moment = wall_clock()
-        headers = sign(parcel.secrets, parcel.message_id, int(moment.timestamp()), parcel.body)
-        answer = await self._sender.post(
-            parcel.url, headers, parcel.body, live=parcel.live, known_secrets=parcel.secrets
-        )
+    def landed(self, flight: Flight, answer: Answer) -> None:
+        """Take note of an answer, and of the place that it frees."""
+        self._forget(flight)
         if answer.duration_ms >= SLOW_MS:
-            self._slow.add(parcel.claim.endpoint_id)
+            self._slow.add(flight.parcel.claim.endpoint_id)
         else:
-            self._slow.discard(parcel.claim.endpoint_id)
-        self._keep(Sent(parcel, answer, moment))
+            self._slow.discard(flight.parcel.claim.endpoint_id)
+        self._keep(Sent(flight.parcel, answer, flight.at))
+
+    def _forget(self, flight: Flight) -> None:
+        del self._under_way[flight]
+        claim = flight.parcel.claim
+        _count_down(self._per_endpoint, claim.endpoint_id)
+        if flight.aside:
+            self._set_aside -= 1
+        else:
+            _count_down(self._per_tenant, claim.tenant_id)
+        self._wake.set()
+        if self._held() <= self._few_are or not self._under_way:
+            self._few.set()
 
     def _keep(self, result: Sent | Unsendable) -> None:
         self._results.append(result)
+        # What comes next for an endpoint that wants order waits for this to be written.
+        self._hurry = self._hurry or result.claim.ordered
         self._have_results.set()
 
     async def _record_for_ever(self) -> None:
         while True:
             await self._have_results.wait()
-            # A transaction for each result would cost more than the sending: a moment's worth shares one.
-            await asyncio.sleep(GATHER_SECONDS)
+            await self._gather()
             self._have_results.clear()
             await self._flush()
+
+    async def _gather(self) -> None:
+        """Let results come together: a transaction for each would cost more than the sending."""
+        for _ in range(GATHER_TICKS):
+            await asyncio.sleep(GATHER_SECONDS)
+            if self._hurry or not self._held() or len(self._results) >= RECORD_BATCH:
+                return
 
     async def _flush(self) -> None:
         """Write results down, however long PostgreSQL is away."""
         while self._results:
-            batch = self._results[:RECORD_BATCH]
+            batch, hurried = self._results[:RECORD_BATCH], self._hurry
             await self._patiently(partial(self._in_thread, partial(record, batch)))
             del self._results[: len(batch)]
+            if hurried:
+                self._hurry = any(result.claim.ordered for result in self._results)
+                self._wake.set()
 
     async def _finish(self) -> None:
         """Wait for what is under way as long as the grace lasts, then give the rest back."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=self._limits.grace_seconds)
-        unsent = dict(self._under_way)
-        for task in unsent:
-            task.cancel()
-        await asyncio.gather(*unsent, return_exceptions=True)
+        self._few_are = -1
+        deadline = asyncio.get_running_loop().time() + self._limits.grace_seconds
+        while self._under_way and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            self._few.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._few.wait(), left)
+        unsent = [flight.parcel.claim for flight in self._under_way]
+        for flight in list(self._under_way):
+            flight.cancel()
+            self._forget(flight)
         if unsent:
             with suppress(DatabaseError, InterfaceError):
-                await self._in_thread(partial(release, list(unsent.values())))
+                await self._in_thread(partial(release, unsent))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._database, work)
@@ -234,6 +273,35 @@ class Dispatcher:
                     async for _ in hints.notifies():
                         self._wake.set()
             await asyncio.sleep(1)
+
+
+class Flight:
+    """A delivery between its start and its answer. Each is itself alone, whatever it carries."""
+
+    __slots__ = ("aside", "at", "attempt", "began", "dispatcher", "parcel")
+
+    def __init__(self, dispatcher: Dispatcher, parcel: Parcel, at: datetime, began: float) -> None:
+        """`at` is the time that is signed and logged; `began` is the loop's, for measuring."""
+        self.dispatcher, self.parcel, self.at, self.began = dispatcher, parcel, at, began
+        self.aside = False
+        self.attempt: Attempting | None = None
+
+    def send(self, sender: Sender) -> None:
+        """Sign and start."""
+        parcel = self.parcel
+        headers = sign(parcel.secrets, parcel.message_id, int(self.at.timestamp()), parcel.body)
+        self.attempt = sender.begin(
+            parcel.url, headers, parcel.body, self.landed, live=parcel.live, known_secrets=parcel.secrets
+        )
+
+    def landed(self, answer: Answer) -> None:
+        """Bring the answer home."""
+        self.dispatcher.landed(self, answer)
+
+    def cancel(self) -> None:
+        """Break it off."""
+        if self.attempt is not None:
+            self.attempt.cancel()
 
 
 def _count_down(counter: Counter[UUID], key: UUID) -> None:

@@ -1,4 +1,4 @@
-"""The queue of deliveries: claiming what is due, opening it, and writing down what came of it.
+"""The queue of deliveries: claiming what is due.
 
 A claim is a lease and not a lock: it moves `due_at` a minute ahead and writes a token, so a
 dispatcher that is killed loses nothing and blocks nobody; the delivery is due again after the
@@ -13,30 +13,20 @@ events is ever taken, once it is due: what comes after it waits until it is deli
 
 from __future__ import annotations
 
-import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from django.db import connection
 
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.crypto import SealBroken
 from stackbe.kernel.ids import new_id
-from stackbe.kernel.scope import system_scope
-from stackbe.kernel.transactions import reading
-from webhooks.dispatch.fanout import ACTOR
-from webhooks.models import Event, WebhookEndpoint
+from webhooks.dispatch.arrays import array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from uuid import UUID
 
-    from stackbe.kernel.crypto import Keyring
-
-log = logging.getLogger("stackbe.dispatcher")
 LEASE = timedelta(seconds=60)
 
 CLAIM = """
@@ -95,7 +85,7 @@ with recursive loose as (
 )
 update webhooks_delivery set due_at = %(leased_until)s, lease = %(lease)s
 where id in (select id from due)
-returning id, tenant_id, app_id, endpoint_id, event_id, attempts
+returning id, tenant_id, app_id, endpoint_id, event_id, attempts, ordered, lease
 """
 
 
@@ -109,6 +99,7 @@ class Claimed:
     endpoint_id: UUID
     event_id: UUID
     attempts: int
+    ordered: bool
     lease: UUID
 
 
@@ -150,86 +141,21 @@ def claim(
     lease: timedelta = LEASE,
 ) -> list[Claimed]:
     """Lease deliveries that are due; `endpoints` and `tenants` count what is already under way."""
-    moment, token = wall_clock(), new_id()
+    moment = wall_clock()
     with connection.cursor() as cursor:
         cursor.execute(
             CLAIM,
             {
                 "now": moment,
                 "leased_until": moment + lease,
-                "lease": token,
+                "lease": new_id(),
                 "places": room.places,
                 "per_endpoint": room.per_endpoint,
                 "per_tenant": room.per_tenant,
-                "endpoints": list(endpoints),
-                "endpoint_counts": list(endpoints.values()),
-                "tenants": list(tenants),
-                "tenant_counts": list(tenants.values()),
+                "endpoints": array(endpoints),
+                "endpoint_counts": array(endpoints.values()),
+                "tenants": array(tenants),
+                "tenant_counts": array(tenants.values()),
             },
         )
-        return [
-            Claimed(delivery, tenant, app, endpoint, event, attempts, token)
-            for delivery, tenant, app, endpoint, event, attempts in cursor.fetchall()
-        ]
-
-
-def open_claims(claims: Iterable[Claimed]) -> list[Parcel | Unsendable]:
-    """Return what each claim sends, decrypted inside its own tenant."""
-    opened: list[Parcel | Unsendable] = []
-    by_app = sorted(claims, key=lambda c: (c.tenant_id, c.app_id))
-    for (tenant_id, app_id), group in groupby(by_app, key=lambda c: (c.tenant_id, c.app_id)):
-        scope, claims_of_app = system_scope(tenant_id, app_id, actor_name=ACTOR), list(group)
-        with reading(scope) as unit:
-            if _is_closed(app_id):
-                opened += [Unsendable(c, "APP_CLOSED") for c in claims_of_app]
-                continue
-            endpoints = WebhookEndpoint.objects.within(scope).in_bulk({c.endpoint_id for c in claims_of_app})
-            events = Event.objects.within(scope).in_bulk({c.event_id for c in claims_of_app})
-            _preload(unit.keys, events.values())
-            opened += [_open(c, endpoints.get(c.endpoint_id), events.get(c.event_id)) for c in claims_of_app]
-    return opened
-
-
-def _is_closed(app_id: UUID) -> bool:
-    """Say whether the app or its tenant is archived or suspended: its hooks are dead with it."""
-    with connection.cursor() as cursor:
-        cursor.execute("select closed from lookup.app(%s)", [app_id])
-        row = cursor.fetchone()
-    return row is None or bool(row[0])
-
-
-def _preload(keys: Keyring, events: Iterable[Event]) -> None:
-    """Fetch the keys of all people whom the events tell of; a broken one fails its own event only."""
-    with suppress(SealBroken):
-        keys.preload({event.subject_id for event in events if event.subject_id is not None})
-
-
-def _open(claimed: Claimed, endpoint: WebhookEndpoint | None, event: Event | None) -> Parcel | Unsendable:
-    if endpoint is None or endpoint.deleted_at is not None:
-        return Unsendable(claimed, "ENDPOINT_DELETED")
-    if not endpoint.enabled:
-        return Unsendable(claimed, "ENDPOINT_DISABLED")
-    if event is None:
-        return Unsendable(claimed, "EVENT_EXPIRED")
-    try:
-        return _pack(claimed, endpoint, event)
-    except SealBroken:
-        log.exception("sealed value does not open", extra={"delivery": str(claimed.id)})
-        return Unsendable(claimed, "UNREADABLE")
-
-
-def _pack(claimed: Claimed, endpoint: WebhookEndpoint, event: Event) -> Parcel | Unsendable:
-    body, url, secrets = event.body, endpoint.url, endpoint.signing_secrets(wall_clock())
-    if body is None:
-        return Unsendable(claimed, "EVENT_ERASED")
-    if url is None or None in secrets:
-        return Unsendable(claimed, "UNREADABLE")
-    return Parcel(
-        claim=claimed,
-        message_id=event.public_id,
-        subject_id=event.subject_id,
-        url=url,
-        secrets=tuple(secrets),
-        body=body.encode(),
-        live=endpoint.live,
-    )
+        return [Claimed(*row) for row in cursor.fetchall()]

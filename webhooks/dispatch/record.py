@@ -4,55 +4,62 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from django.db import InterfaceError, OperationalError, connection
 
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.ids import new_id
 from stackbe.kernel.jobs import enqueue
-from stackbe.kernel.models import SubjectKey
 from stackbe.kernel.scope import system_scope
-from stackbe.kernel.transactions import change, current
+from stackbe.kernel.transactions import change
 from webhooks import tasks
+from webhooks.dispatch.arrays import array, array_of_bytes
 from webhooks.dispatch.fanout import ACTOR
 from webhooks.dispatch.queue import Claimed, Parcel, Unsendable
 from webhooks.models import Attempt, Delivery, WebhookEndpoint
-from webhooks.schedule import Outcome, Verdict, endpoint_exhausted, judge_attempt
+from webhooks.schedule import Outcome, endpoint_exhausted, judge_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
     from uuid import UUID
 
+    from stackbe.kernel.crypto import Keyring
+    from stackbe.kernel.fields import Sealed
     from stackbe.kernel.scope import Scope
     from webhooks.sending import Answer
 
 log = logging.getLogger("stackbe.dispatcher")
 
-FINISH = """
-update webhooks_delivery as d set
-  status = r.status, attempts = r.attempts, due_at = r.due_at, finished_at = r.finished_at,
-  response_status = r.response_status, duration_ms = r.duration_ms, error = r.error, lease = null
-from unnest(
-  %s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::int[],
-  %s::int[], %s::text[]
-) as r(id, lease, status, attempts, due_at, finished_at, response_status, duration_ms, error)
-where d.id = r.id and d.lease = r.lease and d.status = 'pending'
-returning d.id
-"""
-LOG = """
+# Ends the deliveries whose lease is still ours, logs an attempt for each of those that was sent, and notes which
+# endpoints are well again: one statement, since a statement's way to PostgreSQL and back costs more than its work.
+RECORD = """
+with result as (
+  select * from unnest(
+    %(id)s::uuid[], %(lease)s::uuid[], %(status)s::text[], %(due_at)s::timestamptz[], %(finished_at)s::timestamptz[],
+    %(response_status)s::int[], %(duration_ms)s::int[], %(error)s::text[], %(attempt)s::uuid[], %(answer)s::bytea[],
+    %(attempted_at)s::timestamptz[]
+  ) as r(id, lease, status, due_at, finished_at, response_status, duration_ms, error, attempt, answer, attempted_at)
+), ended as (
+  update webhooks_delivery as d set
+    status = r.status, attempts = d.attempts + (r.attempt is not null)::int, due_at = r.due_at,
+    finished_at = r.finished_at, response_status = r.response_status, duration_ms = r.duration_ms, error = r.error,
+    lease = null
+  from result as r where d.id = r.id and d.lease = r.lease and d.status = 'pending'
+  returning d.tenant_id, d.app_id, d.id, d.subject_id, d.attempts, r.attempt, r.response_status, r.duration_ms,
+    r.error, r.answer, r.attempted_at
+), recovered as (
+  update webhooks_webhookendpoint set failing_since = null
+  where tenant_id = %(tenant)s and app_id = %(app)s and id = any(%(well)s::uuid[]) and failing_since is not null
+)
 insert into webhooks_attempt (id, tenant_id, app_id, delivery_id, subject_id, number, response_status, duration_ms,
   error, answer, attempted_at)
-select a.id, %(tenant)s, %(app)s, a.delivery_id, a.subject_id, a.number, a.response_status, a.duration_ms, a.error,
-  a.answer, a.attempted_at
-from unnest(%(id)s::uuid[], %(delivery_id)s::uuid[], %(subject_id)s::uuid[], %(number)s::int[],
-  %(response_status)s::int[], %(duration_ms)s::int[], %(error)s::text[], %(answer)s::bytea[],
-  %(attempted_at)s::timestamptz[]) as a(id, delivery_id, subject_id, number, response_status, duration_ms, error,
-  answer, attempted_at)
+select attempt, tenant_id, app_id, id, subject_id, attempts, response_status, duration_ms, error, answer, attempted_at
+from ended where attempt is not null and %(log)s
 """
-COLUMNS = ("id", "delivery_id", "subject_id", "number", "response_status", "duration_ms", "error", "attempted_at")
+ANSWER: Sealed = Attempt._meta.get_field("answer")
 # What is lost of this with a crash of PostgreSQL is sent again under the same id, as after a crash of ours: no
 # acknowledged write is at stake, so nobody waits for the disk.
 WAIT_FOR_NO_DISK = "set local synchronous_commit = off"
@@ -76,15 +83,57 @@ class Sent:
         return self.parcel.claim
 
 
+@dataclass(slots=True, repr=False)
+class Row:
+    """What is written of one claim: the columns of its delivery and, where it was sent, of its attempt."""
+
+    result: Sent | Unsendable
+    status: str
+    due_at: datetime
+    finished_at: datetime | None
+    error: str
+    outcome: Outcome | None = None
+    response_status: int | None = None
+    duration_ms: int | None = None
+    attempt: UUID | None = None
+    attempted_at: datetime | None = None
+    answer: bytes | None = None
+
+    @property
+    def id(self) -> UUID:
+        """Return the delivery's id."""
+        return self.result.claim.id
+
+    @property
+    def lease(self) -> UUID:
+        """Return the lease under which it is written, or not at all."""
+        return self.result.claim.lease
+
+
+COLUMNS = (
+    "id", "lease", "status", "due_at", "finished_at", "response_status", "duration_ms", "error", "attempt",
+    "attempted_at",
+)  # fmt: skip
+CANCELED = Delivery.Status.CANCELED.value
+STATUS = {
+    Outcome.DELIVERED: Delivery.Status.DELIVERED.value,
+    Outcome.RETRY: Delivery.Status.PENDING.value,
+    Outcome.FAILED: Delivery.Status.FAILED.value,
+    Outcome.GONE: Delivery.Status.FAILED.value,
+}
+
+
 def record(results: Iterable[Sent | Unsendable]) -> None:
     """Write attempts, the state of their deliveries and the health of their endpoints.
 
     One change for each app. Repeating it after a lost connection is harmless: the lease is
     gone after the first time, so nothing is written twice.
     """
-    by_app = sorted(results, key=lambda r: (r.claim.tenant_id, r.claim.app_id))
-    for (tenant_id, app_id), group in groupby(by_app, key=lambda r: (r.claim.tenant_id, r.claim.app_id)):
-        _record_safely(system_scope(tenant_id, app_id, actor_name=ACTOR), list(group))
+    by_app: dict[tuple[UUID, UUID], list[Sent | Unsendable]] = {}
+    for result in results:
+        by_app.setdefault((result.claim.tenant_id, result.claim.app_id), []).append(result)
+    for (tenant_id, app_id), of_app in by_app.items():
+        _record_safely(system_scope(tenant_id, app_id, actor_name=ACTOR), of_app)
 
 
 def release(claims: Iterable[Claimed]) -> None:
@@ -93,7 +142,7 @@ def release(claims: Iterable[Claimed]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             RELEASE,
-            [wall_clock(), [c.id for c in given_back], list({c.lease for c in given_back})],
+            [wall_clock(), array(c.id for c in given_back), array({c.lease for c in given_back})],
         )
 
 
@@ -103,47 +152,61 @@ def _record_safely(scope: Scope, results: list[Sent | Unsendable]) -> None:
     Otherwise one row that cannot be written would have its delivery repeated for ever.
     """
     moment = wall_clock()
-    sent = [r for r in results if isinstance(r, Sent)]
-    verdicts = {r.claim.id: _verdict(r, moment) for r in sent}
-    rows = [_row(r, verdicts.get(r.claim.id), moment) for r in results]
+    rows = [_row(result, moment) for result in results]
+    outcomes = _outcomes(rows)
     try:
-        with change(scope):
+        with change(scope) as unit:
             wait_for_no_disk()
-            ours = _finish(rows)
-            _record_attempts(scope, [r for r in sent if r.claim.id in ours])
-            _judge_endpoints(scope, sent, verdicts, moment)
+            _seal_answers(unit.keys, rows)
+            _write(scope, rows, well=[e for e, found in outcomes.items() if found == {Outcome.DELIVERED}], log=True)
+            _judge_endpoints(scope, outcomes, moment)
     except (OperationalError, InterfaceError):
         raise
     except Exception:
         log.exception("attempts could not be logged")
         with change(scope):
-            _finish(rows)
+            _write(scope, rows, well=[], log=False)
 
 
-def _record_attempts(scope: Scope, sent: list[Sent]) -> None:
-    """Log the attempts. What was answered about a person erased meanwhile is dropped."""
-    people = {r.parcel.subject_id for r in sent if r.parcel.subject_id is not None}
-    keys = SubjectKey.objects.within(scope).filter(subject_id__in=people, destroyed_at__isnull=True)
-    known: set[UUID] = set(keys.values_list("subject_id", flat=True)) if people else set()
-    current().keys.preload(known)
-    attempts = [_attempt(r, keep_answer=r.parcel.subject_id is None or r.parcel.subject_id in known) for r in sent]
-    sealed = Attempt._meta.get_field("answer")
-    columns = {name: [getattr(attempt, name) for attempt in attempts] for name in COLUMNS}
-    columns["answer"] = [sealed.pre_save(attempt, add=True) for attempt in attempts]
+def _outcomes(rows: list[Row]) -> dict[UUID, set[Outcome]]:
+    """Return what came of attempts by endpoint."""
+    found: dict[UUID, set[Outcome]] = {}
+    for row in rows:
+        if row.outcome is not None:
+            found.setdefault(row.result.claim.endpoint_id, set()).add(row.outcome)
+    return found
+
+
+def _seal_answers(keys: Keyring, rows: list[Row]) -> None:
+    """Seal what was answered. About a person erased meanwhile it is dropped."""
+    sent = [row.result.parcel.subject_id for row in rows if isinstance(row.result, Sent)]
+    keys.preload({person for person in sent if person is not None})
+    for row in rows:
+        if not isinstance(row.result, Sent) or row.attempt is None:
+            continue
+        said = row.result.answer.excerpt or row.result.answer.detail
+        key = keys.held(row.result.parcel.subject_id)
+        row.answer = ANSWER.seal_row(row.attempt, key, said) if said and key is not None else None
+
+
+def _write(scope: Scope, rows: list[Row], *, well: list[UUID], log: bool) -> None:
+    columns: dict[str, str | bool | UUID] = {
+        "tenant": scope.tenant_id,
+        "app": scope.app,
+        "well": array(well),
+        "log": log,
+        "answer": array_of_bytes(row.answer for row in rows),
+        **{name: array(getattr(row, name) for row in rows) for name in COLUMNS},
+    }
     with connection.cursor() as cursor:
-        cursor.execute(LOG, columns | {"tenant": scope.tenant_id, "app": scope.app})
+        cursor.execute(RECORD, columns)
 
 
-def _judge_endpoints(scope: Scope, sent: list[Sent], verdicts: dict[UUID, Verdict], moment: datetime) -> None:
-    """Note how endpoints fare: those that took everything in one statement, the others one by one."""
-    outcomes: dict[UUID, set[Outcome]] = {}
-    for result in sent:
-        outcomes.setdefault(result.claim.endpoint_id, set()).add(verdicts[result.claim.id].outcome)
-    well = sorted(endpoint for endpoint, found in outcomes.items() if found == {Outcome.DELIVERED})
-    recovered = WebhookEndpoint.objects.within(scope).filter(pk__in=well, failing_since__isnull=False)
-    recovered.update(failing_since=None)
-    for endpoint_id in sorted(outcomes.keys() - set(well)):
-        _judge_endpoint(scope, endpoint_id, outcomes[endpoint_id], moment)
+def _judge_endpoints(scope: Scope, outcomes: dict[UUID, set[Outcome]], moment: datetime) -> None:
+    """Note how endpoints fare that did not take everything, one by one."""
+    for endpoint_id in sorted(outcomes):
+        if outcomes[endpoint_id] != {Outcome.DELIVERED}:
+            _judge_endpoint(scope, endpoint_id, outcomes[endpoint_id], moment)
 
 
 def wait_for_no_disk() -> None:
@@ -152,53 +215,23 @@ def wait_for_no_disk() -> None:
         cursor.execute(WAIT_FOR_NO_DISK)
 
 
-def _verdict(result: Sent, moment: datetime) -> Verdict:
+def _row(result: Sent | Unsendable, moment: datetime) -> Row:
+    """Return what is written of a claim that came to its end."""
+    if isinstance(result, Unsendable):
+        return Row(result, CANCELED, moment, moment, result.reason)
     answer, number = result.answer, result.claim.attempts + 1
-    return judge_attempt(number, answer.status, retry_after=answer.retry_after, now=moment)
-
-
-def _row(result: Sent | Unsendable, verdict: Verdict | None, moment: datetime) -> tuple[object, ...]:
-    claim = result.claim
-    if isinstance(result, Unsendable) or verdict is None:
-        reason = result.reason if isinstance(result, Unsendable) else ""
-        status = Delivery.Status.CANCELED.value
-        return (claim.id, claim.lease, status, claim.attempts, moment, moment, None, None, reason)
-    answer = result.answer
-    status = {
-        Outcome.DELIVERED: Delivery.Status.DELIVERED,
-        Outcome.RETRY: Delivery.Status.PENDING,
-        Outcome.FAILED: Delivery.Status.FAILED,
-        Outcome.GONE: Delivery.Status.FAILED,
-    }[verdict.outcome].value
-    due_at = moment if verdict.wait is None else moment + verdict.wait
-    finished_at = moment if verdict.wait is None else None
-    return (
-        claim.id, claim.lease, status, claim.attempts + 1, due_at, finished_at,
-        answer.status, answer.duration_ms, answer.error.value,
-    )  # fmt: skip
-
-
-def _finish(rows: list[tuple[object, ...]]) -> set[UUID]:
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    with connection.cursor() as cursor:
-        cursor.execute(FINISH, columns)
-        return {row[0] for row in cursor.fetchall()}
-
-
-def _attempt(result: Sent, *, keep_answer: bool) -> Attempt:
-    claim, answer = result.claim, result.answer
-    said = answer.excerpt or answer.detail or None
-    return Attempt(
-        tenant_id=claim.tenant_id,
-        app_id=claim.app_id,
-        delivery_id=claim.id,
-        subject_id=result.parcel.subject_id,
-        number=claim.attempts + 1,
-        response_status=answer.status,
-        duration_ms=answer.duration_ms,
-        error=answer.error.value,
-        answer=said if keep_answer else None,
-        attempted_at=result.at,
+    verdict = judge_attempt(number, answer.status, retry_after=answer.retry_after, now=moment)
+    return Row(
+        result,
+        STATUS[verdict.outcome],
+        moment if verdict.wait is None else moment + verdict.wait,
+        moment if verdict.wait is None else None,
+        answer.error.value,
+        verdict.outcome,
+        answer.status,
+        answer.duration_ms,
+        new_id(),
+        result.at,
     )
 
 
