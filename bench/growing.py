@@ -156,10 +156,10 @@ def exact(stand):
 
 def difference(connection):
     """Return by how many units the counters stand above what was recorded with a key."""
-    counted = "select coalesce(sum(used), 0)::bigint from usage_counter"
-    return connection.execute(f"select ({counted}) - (select coalesce(sum(quantity), 0) from usage_record)").fetchone()[
-        0
-    ]
+    statement = """
+    select (select coalesce(sum(used), 0) from usage_counter) - (select coalesce(sum(quantity), 0) from usage_record)
+    """
+    return int(connection.execute(statement).fetchone()[0])
 
 
 def soaked(stand, requests):

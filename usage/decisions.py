@@ -15,7 +15,8 @@ class Granted:
     """What counts for a customer at one moment.
 
     `answered_by` is `access` (their subscription), `default` (the app's default plan) or None. `values`
-    are the plan's, `overrides` are `{feature: {"value": …, "until": ISO time or null}}`.
+    are the plan's, `overrides` are `{feature: {"value": …, "until": ISO time or null}}`, with `"source": "addon"`
+    where an add-on to the plan makes the value another.
     """
 
     answered_by: str | None
@@ -50,7 +51,7 @@ def decide(granted: Granted, feature: str) -> Decision:
     override = granted.overrides.get(feature)
     if override is not None and _in_force(override, granted.moment):
         value = override["value"]
-        return Decision(opens(value), value, "override", None if opens(value) else NOT_IN_PLAN)
+        return Decision(opens(value), value, override.get("source", "override"), None if opens(value) else NOT_IN_PLAN)
     if granted.answered_by is None:
         return Decision(False, None, None, NO_SUBSCRIPTION)  # has_access
     if feature not in granted.values:

@@ -308,7 +308,8 @@ def _subscriptions(scope: Scope, customer_id: UUID) -> list[Subscription]:
 
 
 def _by_rank(rows: list[Subscription], moment: datetime) -> list[Subscription]:
-    """Return the best first: in force, then paid, then one's own, then the newest."""
+    """Return the best first: in force, not an add-on to another, then paid, then one's own, then the newest."""
+    listed = {plan for row in rows if _running(row, moment) for plan in row.plan_version.add_ons}
 
     def rank(row: Subscription) -> tuple[Any, ...]:
         begun = row.access_from is None or row.access_from <= moment
@@ -316,15 +317,32 @@ def _by_rank(rows: list[Subscription], moment: datetime) -> list[Subscription]:
         coming = open_ended and not begun
         paid = (bool(row.stripe_subscription_id), row.price_id is not None)
         ended = row.status == Subscription.Status.CANCELED
-        return (begun and open_ended, coming, not ended, paid, row.organization_id is None, row.id.int)
+        own = row.organization_id is None
+        return (begun and open_ended, row.plan_id not in listed, coming, not ended, paid, own, row.id.int)
 
     return sorted(rows, key=rank, reverse=True)
+
+
+def _running(row: Subscription, moment: datetime) -> bool:
+    """Say whether a subscription gives access at a moment."""
+    begun = row.access_from is None or row.access_from <= moment
+    return begun and (row.access_until is None or row.access_until > moment)
+
+
+def _add_ons(ranked: list[Subscription], moment: datetime) -> list[Subscription]:
+    """Return what was bought beside the best as its plan allows, the oldest first; it counts while both run."""
+    if not ranked or not _running(ranked[0], moment):
+        return []
+    best = ranked[0]
+    found = [row for row in ranked[1:] if row.plan_id in best.plan_version.add_ons and _running(row, moment)]
+    return sorted((row for row in found if row.organization_id == best.organization_id), key=lambda row: row.id)
 
 
 def _worked_out(scope: Scope, customer_id: UUID, moment: datetime) -> dict[str, Any] | None:
     """Return the columns of a customer's Access row, None where there is nothing to say."""
     ranked = _by_rank(_subscriptions(scope, customer_id), moment)
     best = ranked[0] if ranked else None
+    add_ons = _add_ons(ranked, moment)
     overrides = _overrides(scope, customer_id, best, moment)
     granted = {
         row.feature: {"value": row.value, "until": ends and ends.isoformat()}
@@ -333,9 +351,20 @@ def _worked_out(scope: Scope, customer_id: UUID, moment: datetime) -> dict[str, 
     }
     if best is None and not granted:
         return None
-    wanted = _EMPTY | {"overrides": granted}
+    wanted = dict(_EMPTY)
     if best is not None:
-        grants = Catalogue(scope).grants_of(best.plan_version, best.quantity) if best.plan_version_id else NOTHING
+        catalogue = Catalogue(scope)
+        grants = catalogue.grants_of(best.plan_version, best.quantity) if best.plan_version_id else NOTHING
+        more = grants
+        for row in add_ons:
+            more = more.beside(catalogue.grants_of(row.plan_version), row.quantity)
+        ends = min((row.access_until for row in [best, *add_ons] if row.access_until is not None), default=None)
+        beside = {
+            feature: {"value": value, "until": ends and ends.isoformat(), "source": "addon"}
+            for feature, value in more.entitlements.items()
+            if feature not in grants.entitlements or grants.entitlements[feature] != value
+        }
+        granted = beside | granted
         wanted |= {
             "plan_id": best.plan_id,
             "plan_name": best.plan.name,
@@ -344,12 +373,13 @@ def _worked_out(scope: Scope, customer_id: UUID, moment: datetime) -> dict[str, 
             "subscription_id": best.id,
             "organization_id": best.organization_id,
             "entitlements": grants.entitlements,
-            "limits": grants.limits,
+            "limits": more.limits,
             "period_start": best.current_period_start,
             "period_end": best.current_period_end,
             "access_from": best.access_from,
             "access_until": best.access_until,
         }
+    wanted["overrides"] = granted
     dates = [wanted["access_from"], wanted["access_until"]]
     dates += [ends for _, ends in overrides]
     dates += [date for other in ranked[1:] for date in (other.access_from, other.access_until)]

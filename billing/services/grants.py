@@ -23,6 +23,41 @@ class Grants:
     entitlements: dict[str, Any]
     limits: dict[str, Any]
 
+    def beside(self, add_on: Grants, times: int) -> Grants:
+        """Return these together with what an add-on grants that was bought so many times.
+
+        Numbers and allowances add up, no limit stays none, lists join, a switch that either turns on is on, and a
+        text is the add-on's. A metric's other terms are the plan's.
+        """
+        entitlements, limits = dict(self.entitlements), dict(self.limits)
+        for feature, value in add_on.entitlements.items():
+            more = _times(value, times)
+            entitlements[feature] = _joined(entitlements[feature], more) if feature in entitlements else more
+        for metric, limit in add_on.limits.items():
+            more = _times(limit["included"], times)
+            standing = limits.get(metric)
+            limits[metric] = (standing or limit) | {
+                "included": _joined(standing["included"], more) if standing else more
+            }
+        return Grants(entitlements, limits)
+
+
+def _times(value: Any, times: int) -> Any:
+    return value * times if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _joined(base: Any, more: Any) -> Any:
+    """Return what two values of one feature come to."""
+    if base is None or more is None:
+        return None
+    if isinstance(base, bool) or isinstance(more, bool):
+        return base or more
+    if isinstance(base, int | float) and isinstance(more, int | float):
+        return base + more
+    if isinstance(base, list) and isinstance(more, list):
+        return [*base, *(each for each in more if each not in base)]
+    return more
+
 
 NOTHING = Grants({}, {})
 

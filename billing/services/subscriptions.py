@@ -91,6 +91,7 @@ def apply_stripe_subscription(scope: Scope, facts: StripeSubscriptionFacts, caus
             created_at=facts.created_at or moment,
         )
         if step.after.status != CANCELED:
+            row.plan_id = step.after.plan_id
             _make_room(scope, row, step.after.status, moment, cause)
     row.cancel_reason = facts.cancel_reason[:255]
     row = take(scope, row, step, moment, cause)
@@ -147,15 +148,22 @@ def open_free_subscription(
         raise PlanIsPaid(fields={"planId": [PlanIsPaid.message]})
     moment = now(scope)
     _settle(scope, customer.id, moment)
-    live = live_of(scope, customer.id, organization)
-    if live.exists():
+    live = list(live_of(scope, customer.id, organization))
+    beside = any(plan.id in each.plan_version.add_ons for each in live)
+    if live and not beside:
         raise AlreadySubscribed
     if not free and trial_days is None:
         if trials.had_trial(scope, customer, plan.id):
             raise TrialUsed
         trials.refuse_used_by_company(scope, customer)
     step = lifecycle.open_free(plan.id, version.id, moment, 0 if free else days)
-    row = Subscription(**owned_by(scope), customer=customer, organization_id=organization, created_at=moment)
+    row = Subscription(
+        **owned_by(scope),
+        customer=customer,
+        organization_id=organization,
+        beside_another=beside,
+        created_at=moment,
+    )
     row = take(scope, row, step, moment, scope.actor)
     audit(scope, "subscription.created", row.public_id, subject_id=customer.id, detail={"plan": plan.slug})
     return row
@@ -372,11 +380,15 @@ def _coming(scope: Scope, facts: StripeSubscriptionFacts) -> dict[str, Any]:
 
 
 def _make_room(scope: Scope, row: Subscription, status: str, moment: datetime, cause: str) -> None:
-    """End the free plan that a paid one takes the place of, or mark the newcomer as one beside another."""
+    """End the free plan that a paid one takes the place of, or mark the newcomer as one beside another.
+
+    What is an add-on to a plan that runs takes no place, and neither does a free add-on give way.
+    """
     live = live_of(scope, row.customer_id, row.organization_id)
     live = live.exclude(price__in=one_time_prices(scope))
-    for other in live.filter(stripe_subscription_id="").exclude(pk=row.pk):
-        if status != Subscription.Status.INCOMPLETE:
+    adds = any(row.plan_id in other.plan_version.add_ons for other in live)
+    for other in live.filter(stripe_subscription_id="", beside_another=False).exclude(pk=row.pk):
+        if status != Subscription.Status.INCOMPLETE and not adds:
             step = lifecycle.plan_cancel(State.of(other), moment, immediately=True)
             if step is not None:
                 take(scope, other, step, moment, cause)

@@ -174,7 +174,7 @@ def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Openi
     plan, version, price = _offer(scope, asked)
     account = ConnectedAccount(ready_connection(scope).account_id)
     organization_id = buying_organization(scope, asked.get("organization_id"), customer)
-    _refuse_second(scope, customer, organization_id, plan)
+    _refuse_second(scope, customer, organization_id, plan, version)
     intent = record_intent(scope, "checkout.create", f"{customer.pk}:{plan.pk}", account.id, claim_id=claim_id)
     resumed = Checkout.objects.within(scope).filter(intent_id=intent.id).first()
     if resumed is not None and resumed.status not in STANDING:
@@ -237,11 +237,17 @@ def _offer(scope: Scope, asked: dict[str, Any]) -> tuple[Plan, PlanVersion, Pric
     return plan, version, price
 
 
-def _refuse_second(scope: Scope, customer: Customer, organization_id: UUID | None, plan: Plan) -> None:
+def _refuse_second(
+    scope: Scope, customer: Customer, organization_id: UUID | None, plan: Plan, version: PlanVersion
+) -> None:
+    """Raise `StandsInTheWay` for what runs already, unless one of the two is an add-on to the other."""
     # A free plan that Stripe does not know gives way to a paid one.
-    rows = Subscription.objects.within(scope).exclude(status__in=OVER).exclude(stripe_subscription_id="")
+    rows = Subscription.objects.within(scope).exclude(status__in=OVER)
     owner = Q(organization_id=organization_id) if organization_id else Q(customer=customer, organization_id=None)
-    if not plan.allows_another and (found := list(rows.filter(owner))):
+    rows = rows.filter(owner).exclude(plan_id__in=version.add_ons)
+    if plan.allows_another or rows.filter(plan_version__add_ons__contains=[plan.pk]).exists():
+        return
+    if found := list(rows.exclude(stripe_subscription_id="")):
         raise StandsInTheWay([(row.stripe_account, row.stripe_subscription_id) for row in found])
 
 

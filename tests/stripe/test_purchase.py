@@ -25,3 +25,17 @@ def test_who_pays_once_and_returns_before_the_webhook_has_it(shop: Any):
     shop.sandbox.pay(shop.checkout(planId=lifetime)["url"])
 
     assert shop.current().json()["planId"] == lifetime
+
+
+def test_an_add_on_is_bought_beside_the_subscription_that_lists_it(shop: Any):
+    shop.api.post("/features", {"key": "projects", "type": "number"})
+    pack = shop.add_plan("Pack", 500, entitlements={"projects": 10})
+    team = shop.add_plan("Team", 4900, entitlements={"projects": 3}, addOns=[pack])
+    for plan in (team, pack):
+        shop.sandbox.pay(shop.checkout(planId=plan)["url"])
+        shop.deliver()
+
+    shown = shop.api.get(f"/entitlements?customerId={shop.customer()}").json()
+
+    assert (shown["planName"], shown["entitlements"]) == ("Team", {"projects": 13})
+    assert shop.current().json()["planId"] == team

@@ -119,7 +119,8 @@ def _of_override(
         steps.append(_step("override", f"{of} {said}: {row.reason}", by=row.granted_by, until=row.expires_at))
     if not steps and feature in granted.overrides:
         grant = granted.overrides[feature]
-        steps.append(_step("override", f"An override sets it to {_shown(grant['value'])}.", until=grant["until"]))
+        name, what = ("add_on", "An add-on") if grant.get("source") == "addon" else ("override", "An override")
+        steps.append(_step(name, f"{what} makes it {_shown(grant['value'])}.", until=grant["until"]))
     return steps
 
 
