@@ -381,6 +381,11 @@ STATEMENTS = {
 }
 # A folder with the operator's own privacy.md and terms.md, and who is asked about known vulnerabilities.
 OPERATOR_TEXTS = env.str("OPERATOR_TEXTS", default="")
+# Who may report API keys found in public: keys to check their signatures with, as JSON, or where the list is published.
+SECRET_SCANNING_KEYS = env.str("SECRET_SCANNING_KEYS", default="")
+SECRET_SCANNING_KEYS_URL = env.str(
+    "SECRET_SCANNING_KEYS_URL", default="https://api.github.com/meta/public_keys/secret_scanning"
+)
 ADVISORY_URL = env.str("ADVISORY_URL", default="https://api.osv.dev/v1/querybatch")
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", default=f"mailto:security@{_host}")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")

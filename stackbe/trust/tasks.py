@@ -11,7 +11,7 @@ from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import periodic
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change
-from stackbe.trust import change_mail, ticket_mail
+from stackbe.trust import change_mail, leak_mail, ticket_mail
 from stackbe.trust.backups.base import back_up
 from stackbe.trust.backups.drill import drill
 from stackbe.trust.heads import keep_heads
@@ -21,6 +21,7 @@ from stackbe.trust.services import purging, tickets, watching
 # Importing them declares their jobs to the worker.
 JOBS = (
     change_mail.mail_trust_changes,
+    leak_mail.mail_leaked_key,
     ticket_mail.mail_ticket_answer,
     ticket_mail.mail_ticket_receipt,
     ticket_mail.mail_security_role,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from stackbe.kernel.routes import PUBLIC, Limit, Route, may, route
-from stackbe.trust import attestation, contact, dashboard, page, views
+from stackbe.trust import attestation, contact, dashboard, leaks, page, views
 
 ROUTES: list[Route] = [
     route(
@@ -21,6 +21,7 @@ PAGES: list[URLPattern] = [
     path(".well-known/security.txt", views.security_txt, name="security-txt"),
     path(".well-known/stackbe-keys.json", attestation.keys, name="attestation-keys"),
     path("contact", contact.contact, name="contact"),
+    path("webhooks/secret-scanning", leaks.secret_scanning, name="secret-scanning"),
     path("favicon.ico", views.favicon, name="favicon"),
     path("metrics", views.metrics, name="metrics"),
     path("docs", views.guide, name="docs"),
