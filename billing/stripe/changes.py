@@ -177,8 +177,8 @@ def _look(scope: Scope, subscription_id: str) -> None:
 
 def _follow(scope: Scope, account: ConnectedAccount, stripe_id: str, *, needed: bool = False) -> None:
     """Record what Stripe shows. Unless it is needed, what we cannot read now the event that comes will tell."""
-    excused = (LeaseLost,) if needed else (StripeUnavailable, LeaseLost)
-    with suppress(*excused):
+    excused = LeaseLost if needed else StripeUnavailable
+    with suppress(excused):
         sync_until_done(scope, account.id, "subscription", stripe_id, cause=scope.actor)
 
 
@@ -236,7 +236,7 @@ def _unpaid(scope: Scope, account: ConnectedAccount, body: Json) -> PaymentFaile
     """Record what Stripe holds back, and return the refusal that says how it can still be paid for."""
     _follow(scope, account, body["id"])
     invoice_id = reference(body.get("latest_invoice"))
-    with suppress(StripeUnavailable, LeaseLost):
+    with suppress(StripeUnavailable):
         sync_until_done(scope, account.id, "invoice", invoice_id, cause=scope.actor)
     with reading(scope):
         rows = InvoiceReference.objects.within(scope).filter(stripe_account=account.id, stripe_invoice_id=invoice_id)

@@ -41,7 +41,6 @@ from billing.stripe.errors import (
 )
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
-from billing.stripe.lease import LeaseLost
 from billing.stripe.overage import overage_prices
 from billing.stripe.shapes import reference
 from billing.stripe.sync import sync_until_done
@@ -62,7 +61,7 @@ RETURN_SECONDS = 2.0
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 STANDING = (Checkout.Status.CREATING, Checkout.Status.OPEN)
 # Where Stripe does not say how something went, our own rows do.
-SILENT = (StripeUnavailable, StripeRefused, StripeNotConnected, LeaseLost)
+SILENT = (StripeUnavailable, StripeRefused, StripeNotConnected)
 OVER = (Subscription.Status.CANCELED, Subscription.Status.INCOMPLETE)
 
 

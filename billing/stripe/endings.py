@@ -33,7 +33,6 @@ from billing.stripe.errors import (
 )
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
-from billing.stripe.lease import LeaseLost
 from billing.stripe.schedules import release_schedule
 from billing.stripe.sync import sync_until_done
 from stackbe.kernel.audit import audit
@@ -182,5 +181,5 @@ def _carry_out(scope: Scope, wish: Wish) -> None:
     perform(scope, wish.intent, wish.ask)
     with change(scope):
         settle(scope, wish.intent, wish.stripe_id)
-    with suppress(StripeUnavailable, LeaseLost):
+    with suppress(StripeUnavailable):
         sync_until_done(scope, wish.account.id, "subscription", wish.stripe_id, cause=scope.actor)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.models import StripeLease
+from billing.stripe.errors import StripeUnavailable
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.ids import new_id
 from stackbe.kernel.tenancy import ScopedQuerySet, owned_by
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 LASTS = timedelta(seconds=20)
 
 
-class LeaseLost(Exception):
+class LeaseLost(StripeUnavailable):
     """Somebody else holds the lease by now: what we fetched may be old and is not recorded."""
+
+    message = "Others are at work on the same object. Send the same request again shortly."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Lease:
         require_change()
         found = self.row().locked().first()
         if found is None or found.token != self.token:
-            raise LeaseLost(self.object_id)
+            raise LeaseLost
 
     def finish(self) -> bool:
         """End the hold in the open change that recorded the object; True when it must be fetched again."""

@@ -22,6 +22,8 @@ LOOK_AGAIN = "billing.look_again"
 # A holder of a lease may have died with it: who was sent away looks again after so long.
 LOOK_AGAIN_SECONDS = 10
 QUEUE = "stripe"
+# Behind what people wait for, such as a mail to sign in: a month's first day brings thousands of renewals.
+BEHIND = -10
 # The kind of a job that fetches nothing: the account cannot be asked any more.
 DEAUTHORIZED = "deauthorized"
 
@@ -44,11 +46,11 @@ def defer_sync(scope: Scope, account_id: str, kind: str, object_id: str, cause: 
 def defer_look_again(scope: Scope, account_id: str, kind: str, object_id: str, cause: str) -> None:
     """Queue in the open change a later look at an object whose lease somebody holds."""
     require_change()
-    app.configure_task(LOOK_AGAIN, queue=QUEUE, schedule_in={"seconds": LOOK_AGAIN_SECONDS}).defer(
+    app.configure_task(LOOK_AGAIN, queue=QUEUE, priority=BEHIND, schedule_in={"seconds": LOOK_AGAIN_SECONDS}).defer(
         app_id=str(scope.app), account_id=account_id, kind=kind, object_id=object_id, cause=cause
     )
 
 
 def _defer(name: str, **arguments: str | bool) -> None:
     require_change()
-    app.configure_task(name, queue=QUEUE).defer(**arguments)
+    app.configure_task(name, queue=QUEUE, priority=BEHIND).defer(**arguments)

@@ -23,7 +23,7 @@ from billing.stripe import translate
 from billing.stripe.connect import CONNECTED, account_deauthorized, apply_health
 from billing.stripe.errors import AccountLost, StripeObjectGone
 from billing.stripe.gateway import ConnectedAccount, Json
-from billing.stripe.lease import take_lease
+from billing.stripe.lease import LeaseLost, take_lease
 from billing.stripe.mirror import mirror_object
 from billing.stripe.shapes import reference
 from stackbe.kernel.clock import now, wall_clock
@@ -93,14 +93,19 @@ def sync_until_done(
     """Do the same for who goes on from the result: waits a second for somebody else who is at it.
 
     Then the work is taken over, since a worker that was killed would hold the object for many seconds
-    more, and the caller would be answered with what was. Raises `LeaseLost` if it is taken over in turn.
+    more, and the caller would be answered with what was. Who loses the lease to somebody in this way waits for them
+    in turn. Raises `LeaseLost` where that has no end.
     """
     for attempt in range(WAITS + 1):
         last = attempt == WAITS
-        if sync_object(
-            scope, account_id, kind, object_id, cause=cause, patience_seconds=patience_seconds, take_over=last
-        ):
-            return
+        try:
+            if sync_object(
+                scope, account_id, kind, object_id, cause=cause, patience_seconds=patience_seconds, take_over=last
+            ):
+                return
+        except LeaseLost:
+            if last:
+                raise
         time.sleep(WAIT_SECONDS)
 
 

@@ -259,6 +259,23 @@ def test_what_was_fetched_under_a_lost_lease_is_not_recorded(shop: Any):
         lease.check()
 
 
+def test_who_loses_the_lease_on_the_way_waits_and_goes_on(shop: Any, monkeypatch: Any):
+    subscription = shop.subscribe()
+    fetch, lost = sync._fetch, []
+
+    def and_lose(account: Any, kind: str, object_id: str) -> Any:
+        if not lost:
+            lost.append(take_lease(shop.company.scope, account.id, object_id, take_over=True))
+            lost[0].give_up()
+        return fetch(account, kind, object_id)
+
+    monkeypatch.setattr(sync, "_fetch", and_lose)
+    changed = shop.api.patch(f"/subscriptions/{subscription['id']}", {"quantity": 3})
+
+    assert lost
+    assert (changed.status_code, changed.json()["quantity"]) == (200, 3)
+
+
 def test_many_syncs_at_once_are_one_subscription_and_one_event(committed_shop: Any):
     shop = committed_shop
     shop.sandbox.pay(shop.checkout()["url"])

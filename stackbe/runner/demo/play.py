@@ -62,7 +62,7 @@ class Play:
         def pay(url: str) -> None:
             stripe.url = "/".join(url.split("/")[:3])
             visitor = Browser()
-            self.press_pay(visitor, self.page(visitor.open(url), "the checkout page"))
+            self.press_pay(visitor, self.page(visitor.open(url), "the checkout page"), button="Start trial")
 
         Year(self.story, call, stripe.call, pay).run()
 
@@ -195,10 +195,10 @@ class Play:
         invoices = until("a paid invoice", lambda: api.get(f"/invoices?customerId={customer}")["data"])
         self.story.expect(invoices[0]["amountPaidCents"] == 2900, "one invoice, paid, by reference only")  # noqa: PLR2004 - the plan's price
 
-    def press_pay(self, visitor: Browser, page: Page) -> None:
+    def press_pay(self, visitor: Browser, page: Page, *, button: str = "Pay") -> None:
         """Press Pay; the app's own site, which Stripe leads back to, need not exist."""
         try:
-            visitor.submit(page, "Pay")
+            visitor.submit(page, button)
         except OSError:
             self.story.say("      ← the browser is sent back to http://localhost:3000/welcome (not running here)")
 
