@@ -37,6 +37,7 @@ def seal_audit(timestamp: int) -> None:
 
 @periodic("kernel.make_partitions", "17 */6 * * *")
 def make_partitions(timestamp: int) -> None:
-    """Make the partitions of the coming months; rows never wait for one."""
+    """Make the partitions of the coming months, so that rows never wait for one, and drop old ones that are empty."""
     with connection.cursor() as cursor:
         cursor.execute("select kernel_make_partitions()")
+        cursor.execute("select kernel_drop_partitions()")
