@@ -28,6 +28,7 @@ from accounts.services.apps import list_apps
 from accounts.services.devices import note_seen
 from accounts.services.members import Place, member_scope, memberships_of
 from accounts.services.suspension import refuse_suspended
+from accounts.visiting import Visit
 from stackbe.kernel import http, ids
 from stackbe.kernel.errors import ApiError, Forbidden, NotFound, ValidationFailed
 from stackbe.kernel.paging import keyset_page
@@ -71,6 +72,7 @@ class MemberPage(View):
     user: User
     place: Place | None = None
     app: App | None = None
+    visit: Visit | None = None
     section: ClassVar[str] = ""
     template: ClassVar[str] = ""
 
@@ -83,9 +85,11 @@ class MemberPage(View):
             request, group="dashboard", key="user_or_ip", rate=FORMS_PER_MINUTE, method=("POST",), increment=True
         ):
             return self.failure_page(429)
+        self.visit = getattr(request, "visit", None)
         try:
             self.enter(**kwargs)
-            note_seen(request.session)
+            if self.visit is None:
+                note_seen(request.session)
             return step_up.demand(request, self.user) or super().dispatch(request, *args, **kwargs)
         except NotFound:
             raise Http404 from None
@@ -143,16 +147,23 @@ class AppPage(MemberPage):
         known = known_app(app_id)
         if known is None:
             raise AppNotFound
+        if self.visit is not None:
+            self.scope, self.place, self.places = self.visit.scope(known), self.visit.place, [self.visit.place]
+            self._refuse_low_role()
+            return
         self.places = memberships_of(self.user.id)
         if known.closed and any(place.tenant_id == known.tenant_id for place in self.places):
             refuse_suspended(known.tenant_id, app_id)
         self.scope = member_scope(self.user, known.tenant_id, app_id)
         self.place = next(place for place in self.places if place.tenant_id == known.tenant_id)
+        self._refuse_low_role()
+        if self.request.session.get("app") != kwargs["app_id"]:
+            self.request.session["app"] = kwargs["app_id"]
+
+    def _refuse_low_role(self) -> None:
         verb = "read" if self.request.method in SAFE else "write"
         if self.role.rank < (self.least or least_role(f"{self.resource}:{verb}")).rank:
             raise Forbidden("Your role in this account does not allow that. An owner or admin can change it.")
-        if self.request.session.get("app") != kwargs["app_id"]:
-            self.request.session["app"] = kwargs["app_id"]
 
     def back(self) -> HttpResponse:
         """Return to the page that `home` names, for URLs that only take forms."""

@@ -55,6 +55,7 @@ ASKED_FOR: Mapping[str, frozenset[str] | None] = {
     "dashboard-provider": None,
     "dashboard-provider-delete": None,
     "dashboard-providers": None,
+    "dashboard-staff": None,
     "dashboard-webhook-action": frozenset({"rotate"}),
     "stripe-disconnect": None,
 }

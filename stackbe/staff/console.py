@@ -27,7 +27,7 @@ from stackbe.kernel.fields import Sealed
 from stackbe.kernel.scope import PLATFORM, platform_scope
 from stackbe.kernel.transactions import reading
 from stackbe.mail.outgoing import waiting
-from stackbe.staff import entry, services
+from stackbe.staff import entry, services, visits
 from stackbe.staff.roles import Power, may, may_view
 
 if TYPE_CHECKING:
@@ -73,6 +73,12 @@ def takes_forms(view: Callable[..., Any]) -> Callable[..., Any]:
     return view
 
 
+def as_the_dashboard(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a view of the console that shows the dashboard's own pages, under their stricter content policy."""
+    view.as_the_dashboard = True  # type: ignore[attr-defined]  # a mark on a function
+    return view
+
+
 def staff_user(request: HttpRequest) -> User:
     """Return who is asking, where the site has let them in."""
     if not isinstance(request.user, User):
@@ -106,7 +112,22 @@ class Console(UnfoldAdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Return the console's own places: of the framework's, those that it has a use for."""
         kept = [place for place in super().get_urls() if getattr(place, "name", None) not in UNUSED]
-        return [path("arrive", csp_replace(CONTENT_POLICY)(entry.arrive), name="arrive"), *kept]
+        return [
+            path("arrive", csp_replace(CONTENT_POLICY)(entry.arrive), name="arrive"),
+            path("visit/end", self.admin_view(self.end_visit), name="visit_end"),
+            path("visit/<str:tenant_id>/<path:page>", self.admin_view(self.visit), name="visit"),
+            *kept,
+        ]
+
+    @as_the_dashboard
+    def visit(self, request: HttpRequest, tenant_id: str, page: str) -> HttpResponse:
+        """Show a page of a tenant's dashboard."""
+        return visits.show(request, staff_user(request), tenant_id, page)
+
+    @takes_forms
+    def end_visit(self, request: HttpRequest) -> HttpResponse:
+        """Leave a tenant's dashboard."""
+        return visits.end(request)
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002  # Django's signature
         """Guard every page: its content policy, its limit, who comes in, and that only deeds take forms."""
@@ -123,7 +144,8 @@ class Console(UnfoldAdminSite):
             response: HttpResponse = guarded(request, *args, **kwargs)
             return response
 
-        wrapped: Callable[..., Any] = csp_replace(CONTENT_POLICY)(never_cache(update_wrapper(limited, view)))
+        policy = {} if getattr(view, "as_the_dashboard", False) else CONTENT_POLICY
+        wrapped: Callable[..., Any] = csp_replace(policy)(never_cache(update_wrapper(limited, view)))
         return wrapped
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -31,9 +31,13 @@ NOTICES = {
     "app.resumed": ("{what} goes on", "It works again as before."),
     "api_key.suspended": ("{what} is suspended", "Requests with it are refused. Others of your keys work as before."),
     "api_key.resumed": ("{what} goes on", "It works again as before."),
+    "staff.visit_began": (
+        "Staff are looking through {what}",
+        "You allowed it. They change nothing. The dashboard lists every page that they open: Settings, Staff access.",
+    ),
     "api_key.revoked": ("{what} was revoked", "Requests with it are refused, for good. Put a new key in its place."),
 }
-KINDS: dict[str, Any] = {"tenant": Tenant, "app": App, "api_key": ApiKey}
+MODELS: dict[str, Any] = {model.id_prefix: model for model in (Tenant, App, ApiKey)}
 
 
 def tell_owners(scope: Scope, act: AuditEvent) -> None:
@@ -76,8 +80,7 @@ def mail_staff_notice(user_id: str, tenant_id: str, act_id: str) -> None:
 
 def _named(act: AuditEvent) -> str | None:
     """Return what an act was done to, in words; None where it is gone."""
-    kind = act.action.partition(".")[0]
-    model = KINDS[kind]
+    model = MODELS[act.target.partition("_")[0]]
     row = model.unscoped.filter(pk=decode(model.id_prefix, act.target)).first()
     if row is None:
         return None

@@ -20,6 +20,7 @@ class Power(StrEnum):
 
     REVEAL = "reveal"  # see a person's address or name, with a reason
     SUSPEND = "suspend"  # stop a tenant, an app or a key, and let it go on
+    VISIT = "visit"  # look through a tenant's dashboard, with its consent
     RERUN = "rerun"  # process a Stripe event again
     ANSWER = "answer"  # answer tickets and put them away
     APPOINT = "appoint"  # give and take staff roles
@@ -28,6 +29,7 @@ class Power(StrEnum):
 POWERS: Mapping[Power, frozenset[User.StaffRole]] = {
     Power.REVEAL: frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
     Power.SUSPEND: frozenset({SECURITY, ADMINISTRATOR}),
+    Power.VISIT: frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
     Power.RERUN: frozenset({BILLING, ADMINISTRATOR}),
     Power.ANSWER: frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
     Power.APPOINT: frozenset({ADMINISTRATOR}),

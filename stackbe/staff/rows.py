@@ -13,7 +13,7 @@ from accounts.models import App, Customer, Tenant, User
 from apikeys.models import ApiKey
 from billing.models import InvoiceReference, Plan, StripeEvent, Subscription
 from stackbe.kernel.models import AuditEvent
-from stackbe.staff import services
+from stackbe.staff import services, visits
 from stackbe.staff.console import ConsoleAdmin, console, sealed_fields
 from stackbe.staff.roles import Power, may
 from webhooks.models import Delivery, WebhookEndpoint
@@ -51,6 +51,23 @@ class TenantRows(Suspendable):
     """Tenants."""
 
     plain = ("name", "created_at", "suspended_at")
+
+    def deeds(self, user: User, row: Any) -> list[dict[str, Any]]:
+        """Offer a visit as well, where the tenant allows it; say so where it does not."""
+        offered = super().deeds(user, row)
+        if row is None or not may(user.staff_role, Power.VISIT):
+            return offered
+        hint = (
+            "Shows the tenant’s dashboard as it sees it, read-only, for 30 minutes, if an owner has allowed it under"
+            " Settings, Staff access. Every page that you open is listed there, and the owners are mailed the reason."
+        )
+        return [*offered, {"name": "visit", "label": "Visit", "hint": hint, "reason": True, "grave": True}]
+
+    def perform(self, request: HttpRequest, user: User, row: Any, deed: str) -> HttpResponse | None:
+        """Begin a visit."""
+        if deed != "visit":
+            return super().perform(request, user, row, deed)
+        return visits.begin(request, user, row, request.POST.get("reason", ""))
 
 
 @register(App, site=console)

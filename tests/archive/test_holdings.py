@@ -36,6 +36,9 @@ WITHOUT_A_TENANT = {
     "procrastinate_periodic_defers",
     "procrastinate_workers",
     "trust_backuprun",
+    "trust_ticket",
+    "trust_ticketanswer",
+    "trust_trustcheck",
 }
 
 
@@ -77,6 +80,7 @@ def test_what_stays_behind_says_why():
         "billing_stripelease",
         "kernel_idempotencyrecord",
         "kernel_tenantkey",
+        "staff_consent",
         "usage_crossing",
     }
 
