@@ -81,6 +81,24 @@ def test_the_sealer_chains_each_row_once_in_order(acme):
         assert len({bytes(s.digest) for s in seals}) == len(seals)
 
 
+def test_a_row_that_came_to_light_late_is_chained_by_the_thorough_pass(acme):
+    write(acme.scope)
+    sealed(acme.scope)
+    long_ago = new_id(at_ms=1_700_000_000_000)
+    with change(acme.scope):
+        late = audit(acme.scope, "thing.done")
+        AuditEvent.unscoped.create(**{**fields_of(late), "id": long_ago})
+
+    assert sealed(acme.scope) == 1
+    with change(acme.scope):
+        assert seal_audit_rows(acme.tenant_id, thorough=True) == 1
+        assert AuditSeal.objects.within(acme.scope).order_by("-sequence")[0].audit_id == long_ago
+
+
+def fields_of(row):
+    return {field.attname: getattr(row, field.attname) for field in AuditEvent._meta.concrete_fields}
+
+
 def test_tenants_have_chains_of_their_own(acme, globex):
     write(acme.scope)
     write(globex.scope)

@@ -10,6 +10,9 @@ from django.core.management import CommandError, call_command
 from stackbe.kernel.audit import audit, canonical_bytes, seal_audit_rows
 from stackbe.kernel.ids import encode
 from stackbe.kernel.transactions import change
+from stackbe.trust.checks.access import kept_heads
+from stackbe.trust.checks.asking import as_role
+from stackbe.trust.checks.shapes import Found, State
 from stackbe.trust.heads import read_heads
 from tests.cast import found_company
 from tests.queue import run_periodic
@@ -97,6 +100,23 @@ def test_a_tail_that_was_cut_and_a_forged_head_are_found(chain, acme, owner, hea
     assert status == 1
     assert "is not signed by a known key" in said
     assert read_heads(forged, {}).heads == {}
+
+
+def test_the_trust_page_compares_the_chains_with_the_heads_that_were_kept(chain, acme, owner, heads, settings):
+    def looked():
+        found = Found()
+        with as_role("staff") as staff:
+            kept_heads(found, staff)
+        return found.state, found.evidence
+
+    owner.execute("update kernel_auditseal set sealed_at = now() - interval '11 minutes'")
+    assert looked()[0] == State.LATE
+    heads()
+    assert looked()[0] == State.OK
+    owner.execute("delete from kernel_auditseal where tenant_id = %s and sequence > 3", [chain])
+    assert looked() == (State.FAILED, "1 chains were cut off.")
+    settings.AUDIT_HEADS = ""
+    assert looked() == (State.NOT_RUN, "")
 
 
 def test_what_a_power_cut_left_half_written_spoils_no_later_head(chain, acme, heads, settings, tmp_path):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from django.conf import settings
 
 from accounts.models import User
+from stackbe.archive.trusted import trusted_keys
 from stackbe.kernel.audit import START_OF_CHAIN, chained
 from stackbe.trust.checks.asking import Connection, as_role, ask, number, refused
 from stackbe.trust.checks.shapes import Found
+from stackbe.trust.heads import read_heads
 
 SERVING = ("stackbe_web", "stackbe_worker", "stackbe_staff")
 AUDIT = ("kernel_auditevent", "kernel_auditseal")
@@ -47,6 +50,15 @@ where s.place <= 20 limit 2000
 UNSEALED = """
 select count(*) from kernel_auditevent a where a.occurred_at < now() - interval '10 minutes'
 and not exists (select from kernel_auditseal s where s.audit_id = a.id)
+"""
+CUT_OFF = """
+select count(*) from unnest(%s::uuid[], %s::bigint[], %s::text[]) as kept (tenant_id, sequence, digest)
+where not exists (select from kernel_auditseal s where s.tenant_id = kept.tenant_id and s.sequence = kept.sequence
+  and encode(s.digest, 'hex') = kept.digest)
+"""
+UNKEPT = """
+select count(*) from kernel_auditseal
+where sealed_at > %s::timestamptz and sealed_at < now() - interval '10 minutes'
 """
 
 
@@ -108,9 +120,26 @@ def internal_access(found: Found) -> None:
         waiting = number(staff, UNSEALED)
         if waiting:
             found.late(f"{waiting} audit rows wait for their seal for more than 10 minutes.")
+        kept_heads(found, staff)
         known = set(User.StaffRole.values)
         roles = {str(row[0]) for row in staff.execute("select distinct staff_role from accounts_user")}
         found.need(roles <= known, "Everybody on the staff has a role of the table.", "Somebody has an unknown role.")
+
+
+def kept_heads(found: Found, staff: Connection) -> None:
+    """Compare the chains with the heads that the worker has signed and kept elsewhere; without them, claim nothing."""
+    if not settings.AUDIT_HEADS:
+        return
+    kept = read_heads(Path(settings.AUDIT_HEADS), trusted_keys(None))
+    for fault in kept.faults:
+        found.failed(fault)
+    given = [list(kept.heads), *map(list, zip(*kept.heads.values(), strict=True))] if kept.heads else [[], [], []]
+    gone = number(staff, CUT_OFF, given)
+    found.need(
+        not gone, f"{len(kept.heads)} chains reach the heads that are kept elsewhere.", f"{gone} chains were cut off."
+    )
+    if number(staff, UNKEPT, [kept.newest or "-infinity"]):
+        found.late("Heads of the audit log were not kept elsewhere for more than 10 minutes.")
 
 
 def _holds(digest: bytes, sequence: int, before: bytes | None, content: str | None) -> bool:
