@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 LASTS = timedelta(seconds=20)
+# So long a holder is left to its work. Were it less than a look at Stripe takes, those who wait would take the lease
+# from one another without end.
+UNDISTURBED = timedelta(seconds=2)
 
 
 class LeaseLost(StripeUnavailable):
@@ -69,8 +72,9 @@ class Lease:
 def take_lease(scope: Scope, account_id: str, object_id: str, *, take_over: bool = False) -> Lease | None:
     """Return a hold on an object, or None when somebody has one: they were left word to look again.
 
-    `take_over` takes it from whoever has it: a holder that was killed says nothing, and one that lives
-    finds its lease gone and records nothing.
+    Who would `take_over` comes back, and leaves no word: a holder that heard of each try would never come to an end.
+    They take it from who has had it for two seconds: a holder that was killed says nothing, and one that lives finds
+    its lease gone and records nothing.
     """
     lease = Lease(scope, account_id, object_id, new_id())
     while True:
@@ -85,8 +89,10 @@ def take_lease(scope: Scope, account_id: str, object_id: str, *, take_over: bool
                 continue  # The holder ended between our two statements.
             if row.token == lease.token:
                 return lease
-            if row.until > moment and not take_over:
-                lease.row().update(wanted=True)
+            held_for = moment - (row.until - LASTS)
+            if row.until > moment and not (take_over and held_for >= UNDISTURBED):
+                if not take_over:
+                    lease.row().update(wanted=True)
                 return None
             lease.row().update(token=lease.token, until=moment + LASTS, wanted=False)
             return lease

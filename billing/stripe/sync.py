@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 log = logging.getLogger("stackbe.stripe")
-# How long, and how often, one waits for somebody else to record an object.
-WAITS, WAIT_SECONDS = 20, 0.05
+# How often one looks whether somebody else has recorded an object, and for how long; less where somebody is kept
+# waiting at a page.
+WAIT_SECONDS, LONGEST_WAIT, SHORT_WAIT = 0.05, 10.0, 1.0
 
 
 def sync_object(
@@ -90,22 +92,20 @@ def sync_object(
 def sync_until_done(
     scope: Scope, account_id: str, kind: str, object_id: str, *, cause: str, patience_seconds: float | None = None
 ) -> None:
-    """Do the same for who goes on from the result: waits a second for somebody else who is at it.
+    """Do the same for who goes on from the result, and waits for somebody else who is at it.
 
-    Then the work is taken over, since a worker that was killed would hold the object for many seconds
-    more, and the caller would be answered with what was. Who loses the lease to somebody in this way waits for them
-    in turn. Raises `LeaseLost` where that has no end.
+    A worker that was killed would hold the object for many seconds more, so after two the work is taken over. Raises
+    `LeaseLost` where others are at it for ten seconds, or for one where `patience_seconds` bounds each call.
     """
-    for attempt in range(WAITS + 1):
-        last = attempt == WAITS
-        try:
+    until = time.monotonic() + (LONGEST_WAIT if patience_seconds is None else SHORT_WAIT)
+    while True:
+        with suppress(LeaseLost):
             if sync_object(
-                scope, account_id, kind, object_id, cause=cause, patience_seconds=patience_seconds, take_over=last
+                scope, account_id, kind, object_id, cause=cause, patience_seconds=patience_seconds, take_over=True
             ):
                 return
-        except LeaseLost:
-            if last:
-                raise
+        if time.monotonic() > until:
+            raise LeaseLost
         time.sleep(WAIT_SECONDS)
 
 

@@ -17,7 +17,7 @@ from billing.models import InvoiceReference, StripeConnection, StripeEvent, Stri
 from billing.stripe import gateway, sync
 from billing.stripe.connect import complete_connection, connect_sandbox_account, disconnect
 from billing.stripe.errors import StripeUnavailable
-from billing.stripe.lease import LeaseLost, take_lease
+from billing.stripe.lease import LASTS, UNDISTURBED, LeaseLost, take_lease
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import change, reading
@@ -259,14 +259,32 @@ def test_what_was_fetched_under_a_lost_lease_is_not_recorded(shop: Any):
         lease.check()
 
 
+def test_who_waits_leaves_the_holder_to_its_work_and_takes_over_from_one_that_says_nothing(shop: Any):
+    scope = shop.company.scope
+    held = take_lease(scope, shop.account_id, "sub_1")
+    assert held is not None
+
+    assert take_lease(scope, shop.account_id, "sub_1", take_over=True) is None
+    with change(scope):
+        assert held.finish() is False  # Nobody left word, so it need not look again, and again.
+    silent = take_lease(scope, shop.account_id, "sub_2")
+    assert silent is not None
+    with change(scope):
+        silent.row().update(until=wall_clock() + LASTS - UNDISTURBED)
+
+    assert take_lease(scope, shop.account_id, "sub_2", take_over=True) is not None
+    with change(scope), pytest.raises(LeaseLost):
+        silent.check()
+
+
 def test_who_loses_the_lease_on_the_way_waits_and_goes_on(shop: Any, monkeypatch: Any):
     subscription = shop.subscribe()
     fetch, lost = sync._fetch, []
 
     def and_lose(account: Any, kind: str, object_id: str) -> Any:
         if not lost:
-            lost.append(take_lease(shop.company.scope, account.id, object_id, take_over=True))
-            lost[0].give_up()
+            with change(shop.company.scope):
+                lost.append(StripeLease.objects.within(shop.company.scope).filter(object_id=object_id).delete())
         return fetch(account, kind, object_id)
 
     monkeypatch.setattr(sync, "_fetch", and_lose)
