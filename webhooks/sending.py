@@ -120,10 +120,10 @@ class JudgedNames:
 
     def known(self, target: Target) -> Pinned | None:
         """Return where a target leads, if that needs no look-up or the last one still holds."""
-        if target.is_address:
-            return Pinned(target, (target.host,))
         until, pinned = self._known.get(target, (0.0, None))
-        return pinned if time.monotonic() < until else None
+        if time.monotonic() < until:
+            return pinned
+        return self._keep(target, (target.host,)) if target.is_address else None
 
     async def resolve(self, target: Target) -> Pinned:
         """Return where a target leads; raises `TargetRefused` or `LookupFailed`."""
@@ -133,9 +133,12 @@ class JudgedNames:
         except (OSError, UnicodeError, TimeoutError) as reason:
             raise LookupFailed(f"{target.host} could not be resolved") from reason
         judged = judge_addresses(found, allow_local=self._allow_local)
+        return self._keep(target, tuple(judged))
+
+    def _keep(self, target: Target, addresses: tuple[str, ...]) -> Pinned:
         if len(self._known) >= MOST_NAMES:
             self._known.clear()
-        pinned = Pinned(target, tuple(judged))
+        pinned = Pinned(target, addresses)
         self._known[target] = (time.monotonic() + LOOKUP_HOLDS_SECONDS, pinned)
         return pinned
 

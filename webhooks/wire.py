@@ -48,20 +48,16 @@ _READY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Pinned:
     """A judged target and the judged addresses that a connection for it may go to."""
 
-    target: Target
-    addresses: tuple[str, ...]
+    __slots__ = ("addresses", "answers", "url")
 
-    @property
-    def answers(self) -> list[str]:
-        """Return the look-up that libcurl is given in place of one of its own; none for a plain address."""
-        target = self.target
-        if self.addresses == (target.host,):
-            return []
-        return [f"{target.host}:{target.port}:" + ",".join(f"[{a}]" if ":" in a else a for a in self.addresses)]
+    def __init__(self, target: Target, addresses: tuple[str, ...]) -> None:
+        """Spell it as libcurl takes it: the URL, and a look-up in place of one of its own (none for an address)."""
+        self.addresses, self.url = addresses, target.url
+        spelt = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
+        self.answers = [] if addresses == (target.host,) else [f"{target.host}:{target.port}:{spelt}"]
 
 
 @dataclass(slots=True, repr=False)
@@ -140,7 +136,7 @@ class Exchange:
         self.head.clear()
         self.body = bytearray()
         handle = self.handle
-        handle.setopt(pycurl.URL, pinned.target.url)
+        handle.setopt(pycurl.URL, pinned.url)
         handle.setopt(pycurl.RESOLVE, pinned.answers)
         handle.setopt(pycurl.HTTPHEADER, request.headers)
         handle.setopt(pycurl.TIMEOUT_MS, max(1, int(request.seconds * 1000)))
@@ -384,6 +380,7 @@ def _last_head(lines: Sequence[bytes]) -> list[bytes] | None:
 def header_lines(headers: Mapping[str, str]) -> list[str]:
     """Return headers as libcurl takes them; one that would begin another line raises `ValueError`."""
     lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers.items()]
-    if any(mark in line for line in lines for mark in "\r\n\0"):
+    text = "".join(lines)
+    if "\r" in text or "\n" in text or "\0" in text:
         raise ValueError("a header holds a line break")
     return lines

@@ -155,8 +155,12 @@ def test_a_connection_goes_to_no_address_but_those_of_the_look_up(
     async def elsewhere(host: str, port: int) -> list[str]:
         return ["127.0.0.2"]
 
-    answers = property(lambda pinned: [f"{pinned.target.host}:{pinned.target.port}:127.0.0.1"])
-    monkeypatch.setattr(wire.Pinned, "answers", answers)
+    def led_astray(*judged: Any) -> wire.Pinned:
+        pinned = wire.Pinned(*judged)
+        pinned.answers = [f"hooks.example.com:{receiver.port}:127.0.0.1"]
+        return pinned
+
+    monkeypatch.setattr(sending, "Pinned", led_astray)
 
     answer = post(f"http://hooks.example.com:{receiver.port}/", lookup=elsewhere)
 

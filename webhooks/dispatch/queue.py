@@ -5,14 +5,15 @@ dispatcher that is killed loses nothing and blocks nobody; the delivery is due a
 lease, under the same event id.
 
 Fairness is in the claim. Deliveries wait in one lane for each endpoint (an index on endpoint and
-due time); a claim takes a few from every lane with room, in random order, and at most a share of
-the places for any one tenant. So however much waits for an endpoint that hangs, the next lane's
+due time); a claim takes a few from every lane with room, tenant after tenant in random order, and at most
+a share of the places for any one of them. So however much waits for an endpoint that hangs, the next lane's
 first delivery is found at once. Of an endpoint that asked for order only the first in the order of
 events is ever taken, once it is due: what comes after it waits until it is delivered or given up.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -55,8 +56,9 @@ with recursive loose as (
   union all
   select tenant_id, endpoint_id, id, 1 from strict where due_at <= %(now)s
 ), open_lane as materialized (
-  select endpoint_id, head, room, dice from (
-    select lane.endpoint_id, head, dice.value as dice,
+  select endpoint_id, head, room, turn from (
+    select lane.endpoint_id, head,
+      row_number() over (order by uuid_hash_extended(lane.tenant_id, %(seed)s), dice.value) as turn,
       least(most, %(per_endpoint)s - coalesce(e.taken, 0)) as room,
       sum(most) over (partition by lane.tenant_id order by dice.value)
         <= %(per_tenant)s - coalesce(t.taken, 0) as within_share
@@ -66,22 +68,22 @@ with recursive loose as (
     left join unnest(%(tenants)s::uuid[], %(tenant_counts)s::int[]) as t(id, taken)
       on t.id = lane.tenant_id
     where coalesce(e.taken, 0) < %(per_endpoint)s
-  ) as ranked where within_share order by dice
+  ) as ranked where within_share order by turn
 ), loose_due as (
-  select d.id, open_lane.dice from open_lane cross join lateral (
+  select d.id, open_lane.turn from open_lane cross join lateral (
     select id from webhooks_delivery
     where open_lane.head is null and status = 'pending' and not ordered
       and endpoint_id = open_lane.endpoint_id and due_at <= %(now)s
     order by due_at limit open_lane.room for update skip locked
   ) as d limit %(places)s
 ), strict_due as (
-  select d.id, open_lane.dice from open_lane cross join lateral (
+  select d.id, open_lane.turn from open_lane cross join lateral (
     select id from webhooks_delivery
     where id = open_lane.head and status = 'pending' and due_at <= %(now)s for update skip locked
   ) as d limit %(places)s
 ), due as (
   select id from (select * from loose_due union all select * from strict_due) as both_kinds
-  order by dice limit %(places)s
+  order by turn limit %(places)s
 )
 update webhooks_delivery set due_at = %(leased_until)s, lease = %(lease)s
 where id in (select id from due)
@@ -149,6 +151,7 @@ def claim(
                 "now": moment,
                 "leased_until": moment + lease,
                 "lease": new_id(),
+                "seed": secrets.randbits(63),
                 "places": room.places,
                 "per_endpoint": room.per_endpoint,
                 "per_tenant": room.per_tenant,
