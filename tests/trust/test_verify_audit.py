@@ -67,14 +67,18 @@ def test_each_head_is_kept_once_for_each_time_that_it_moves(chain, acme, heads):
 def test_chains_that_hold_are_said_to_hold(chain, acme, heads, verify):
     status, said = verify()
     assert status == 0
-    assert "2 chains hold" in said
+    assert "chains of 2 tenants: they hold." in said
+    assert "not chained yet" not in said
     assert "No signed heads" in said
+    with change(acme.scope):
+        audit(acme.scope, "thing.done")
+    assert "1 rows are not chained yet" in verify()[1]
     kept = heads()
 
     status, said = verify("--tenant", encode("ten", acme.tenant_id))
 
     assert status == 0
-    assert "1 chains hold" in said
+    assert "chains of 1 tenants: they hold." in said
     assert f"Compared with {len(kept)} signed heads" in said
     with pytest.raises(CommandError, match="wants an id"):
         verify("--tenant", "acme")

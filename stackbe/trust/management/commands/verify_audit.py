@@ -44,10 +44,10 @@ class Command(BaseCommand):
         faults = [fault for fault in kept.faults if tenant is None or tenant in fault] + verdict.faults
         for fault in faults:
             self.stderr.write(fault)
-        chains, outcome = len(verdict.heads), "do not hold" if faults else "hold"
-        self.stdout.write(
-            f"{verdict.rows:,} rows in {chains:,} chains {outcome}; {verdict.unsealed:,} not chained yet."
-        )
+        outcome = "do not hold" if faults else "hold"
+        self.stdout.write(f"{verdict.rows:,} rows, chains of {len(verdict.heads):,} tenants: they {outcome}.")
+        if verdict.unsealed:
+            self.stdout.write(f"{verdict.unsealed:,} rows are not chained yet: the worker does it every minute.")
         if kept.heads:
             self.stdout.write(f"Compared with {len(kept.heads):,} signed heads, the newest of {kept.newest}.")
         else:
