@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.module_loading import import_string
 from rest_framework.exceptions import ValidationError
 
-from stackbe.kernel import http, logs
+from stackbe.kernel import http, logs, tally
 from stackbe.kernel.api import ApiView
 from stackbe.kernel.connections import look_after
 from stackbe.kernel.errors import ApiError, InsufficientScope, RateLimited
@@ -133,6 +133,8 @@ class HotRoutes:
             answer = entry.view.tried(Ask(environ), **named)
             if answer is None:
                 return self.application(environ, start_response)
+            if answer.status >= 500:  # noqa: PLR2004  # our own fault, whatever it was
+                tally.count(tally.SERVER_ERROR)
             if settings.LOG_REQUESTS:
                 elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
                 logs.request_line(environ["REQUEST_METHOD"], entry.route, answer.status, elapsed_ms)

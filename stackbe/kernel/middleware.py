@@ -16,7 +16,7 @@ from django.http import HttpResponseNotFound, HttpResponsePermanentRedirect
 from django.middleware.csrf import CsrfViewMiddleware
 from django_htmx.middleware import HtmxMiddleware
 
-from stackbe.kernel import http, logs
+from stackbe.kernel import http, logs, tally
 from stackbe.kernel.errors import Forbidden
 from stackbe.kernel.failures import plain_error
 
@@ -49,6 +49,8 @@ class RequestContext:
         finally:
             elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
         response["X-Request-Id"] = identifier
+        if response.status_code >= 500:  # noqa: PLR2004  # our own fault, whatever it was
+            tally.count(tally.SERVER_ERROR)
         if settings.LOG_REQUESTS:
             match = request.resolver_match
             logs.request_line(request.method or "", match.route if match else "", response.status_code, elapsed_ms)

@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.templatetags.static import static
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.views.decorators.cache import never_cache
 from django_ratelimit.core import is_ratelimited
@@ -27,7 +28,7 @@ from stackbe.kernel.fields import Sealed
 from stackbe.kernel.scope import PLATFORM, platform_scope
 from stackbe.kernel.transactions import reading
 from stackbe.mail.outgoing import waiting
-from stackbe.staff import entry, services, visits
+from stackbe.staff import entry, health, services, visits
 from stackbe.staff.roles import Power, may, may_view
 
 if TYPE_CHECKING:
@@ -49,10 +50,11 @@ SECTIONS = {
     "billing": "Plans and payments",
     "djstripe": "Mirrored from Stripe",
     "kernel": "Audit",
+    "procrastinate": "Background work",
     "trust": "Tickets",
     "webhooks": "Webhooks",
 }
-LISTS = {"ApiKey": "API keys", "Delivery": "Deliveries", "InvoiceReference": "Invoices"}
+LISTS = {"ApiKey": "API keys", "Delivery": "Deliveries", "InvoiceReference": "Invoices", "ProcrastinateJob": "Jobs"}
 # Alpine, which the console's theme is built on, evaluates expressions. No inline script runs.
 CONTENT_POLICY = {
     "script-src": [SELF, UNSAFE_EVAL],
@@ -93,6 +95,7 @@ class Console(UnfoldAdminSite):
     index_title = "What runs here"
     enable_nav_sidebar = True
     password_change_template = None
+    index_template = "admin/console_index.html"
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in whoever holds a staff role, gave a second factor and has not been idle since."""
@@ -114,6 +117,7 @@ class Console(UnfoldAdminSite):
         kept = [place for place in super().get_urls() if getattr(place, "name", None) not in UNUSED]
         return [
             path("arrive", csp_replace(CONTENT_POLICY)(entry.arrive), name="arrive"),
+            path("health/", self.admin_view(self.health), name="health"),
             path("visit/end", self.admin_view(self.end_visit), name="visit_end"),
             path("visit/<str:tenant_id>/<path:page>", self.admin_view(self.visit), name="visit"),
             *kept,
@@ -155,8 +159,24 @@ class Console(UnfoldAdminSite):
             found = waiting(scope)
         if found is not None:
             messages.warning(request, f"Developers wait for mail. {found.sentence}")
-        response: HttpResponse = super().index(request, extra_context)
+        shown = {**(extra_context or {}), "panels": health.panels(STAFF_DATABASE)}
+        response: HttpResponse = super().index(request, shown)
         return response
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Add our own stylesheet to the theme's."""
+        context: dict[str, Any] = super().each_context(request)
+        return {**context, "styles": [static("css/console.css")]}
+
+    def health(self, request: HttpRequest) -> HttpResponse:
+        """Show how each part of the service fares, with plots of the last day."""
+        context = {
+            **self.each_context(request),
+            **health.hours_shown(),
+            "title": "Health",
+            "panels": health.panels(STAFF_DATABASE),
+        }
+        return TemplateResponse(request, "admin/console_health.html", context)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Name the sections and lists as people do, not as the code does."""

@@ -21,7 +21,8 @@ class Power(StrEnum):
     REVEAL = "reveal"  # see a person's address or name, with a reason
     SUSPEND = "suspend"  # stop a tenant, an app or a key, and let it go on
     VISIT = "visit"  # look through a tenant's dashboard, with its consent
-    RERUN = "rerun"  # process a Stripe event again
+    RERUN = "rerun"  # process a Stripe event again, send a webhook again
+    RETRY = "retry"  # put a job that was given up back into the queue
     ANSWER = "answer"  # answer tickets and put them away
     APPOINT = "appoint"  # give and take staff roles
 
@@ -31,6 +32,7 @@ POWERS: Mapping[Power, frozenset[User.StaffRole]] = {
     Power.SUSPEND: frozenset({SECURITY, ADMINISTRATOR}),
     Power.VISIT: frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
     Power.RERUN: frozenset({BILLING, ADMINISTRATOR}),
+    Power.RETRY: frozenset({SECURITY, ADMINISTRATOR}),
     Power.ANSWER: frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
     Power.APPOINT: frozenset({ADMINISTRATOR}),
 }
@@ -51,6 +53,7 @@ VIEWS: Mapping[str, frozenset[User.StaffRole]] = {
     "trust.Ticket": frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
     "webhooks.WebhookEndpoint": EVERYONE,
     "webhooks.Delivery": EVERYONE,
+    "procrastinate.ProcrastinateJob": frozenset({SECURITY, ADMINISTRATOR}),
     "kernel.AuditEvent": frozenset({SECURITY, ADMINISTRATOR}),
 }
 

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.admin import register
 from djstripe.models import Account
 from djstripe.models import Subscription as MirroredSubscription
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import App, Customer, Tenant, User
 from apikeys.models import ApiKey
@@ -16,6 +17,7 @@ from stackbe.kernel.models import AuditEvent
 from stackbe.staff import services, visits
 from stackbe.staff.console import ConsoleAdmin, console, sealed_fields
 from stackbe.staff.roles import Power, may
+from stackbe.staff.services import reruns
 from webhooks.models import Delivery, WebhookEndpoint
 
 if TYPE_CHECKING:
@@ -201,7 +203,33 @@ class InvoiceRows(ConsoleAdmin):
 class StripeEventRows(ConsoleAdmin):
     """Stripe's inbox: references, never payloads."""
 
-    plain = ("event_id", "type", "account_id", "tenant_id", "state", "error_class", "received_at")
+    plain = (
+        "event_id",
+        "type",
+        "account_id",
+        "tenant_id",
+        "state",
+        "attempts",
+        "recovered",
+        "error_class",
+        "error_code",
+        "received_at",
+        "processed_at",
+    )
+    list_filter = ("state", "recovered")
+
+    def deeds(self, user: User, row: Any) -> list[dict[str, Any]]:
+        """Offer to work it off once more."""
+        if row is None or not may(user.staff_role, Power.RERUN):
+            return super().deeds(user, row)
+        hint = "Fetches the object from Stripe again and brings our rows in step. Harmless, as often as you like."
+        return [{"name": "rerun", "label": "Run again", "hint": hint, "reason": False}]
+
+    def perform(self, request: HttpRequest, user: User, row: Any, deed: str) -> HttpResponse | None:
+        """Queue it."""
+        reruns.rerun_event(user, row)
+        messages.success(request, "Queued: it is worked off in a moment.")
+        return None
 
 
 @register(WebhookEndpoint, site=console)
@@ -216,7 +244,52 @@ class EndpointRows(ConsoleAdmin):
 class DeliveryRows(ConsoleAdmin):
     """Deliveries of events."""
 
-    plain = ("tenant_id", "app_id", "event_type", "status", "attempts", "response_status", "created_at")
+    plain = (
+        "tenant_id",
+        "app_id",
+        "event_type",
+        "status",
+        "attempts",
+        "response_status",
+        "error",
+        "due_at",
+        "created_at",
+    )
+    list_filter = ("status",)
+
+    def deeds(self, user: User, row: Any) -> list[dict[str, Any]]:
+        """Offer to send it again once it is over."""
+        if row is None or row.status == Delivery.Status.PENDING or not may(user.staff_role, Power.RERUN):
+            return super().deeds(user, row)
+        hint = "Sends the event to the same endpoint under the same id; a receiver that keeps ids sees a repeat."
+        return [{"name": "rerun", "label": "Send again", "hint": hint, "reason": False}]
+
+    def perform(self, request: HttpRequest, user: User, row: Any, deed: str) -> HttpResponse | None:
+        """Queue it."""
+        reruns.deliver_again(user, row)
+        messages.success(request, "On its way again.")
+        return None
+
+
+@register(ProcrastinateJob, site=console)
+class JobRows(ConsoleAdmin):
+    """Background work. Arguments are ids, never an address and never a secret."""
+
+    plain = ("task_name", "queue_name", "status", "attempts", "scheduled_at", "args")
+    list_filter = ("status", "queue_name")
+
+    def deeds(self, user: User, row: Any) -> list[dict[str, Any]]:
+        """Offer to put a job that was given up back into the queue."""
+        if row is None or row.status != "failed" or not may(user.staff_role, Power.RETRY):
+            return []
+        hint = "Puts it back into the queue. Jobs are harmless when run twice."
+        return [{"name": "retry", "label": "Try again", "hint": hint, "reason": True}]
+
+    def perform(self, request: HttpRequest, user: User, row: Any, deed: str) -> HttpResponse | None:
+        """Queue it."""
+        reruns.retry_job(user, row, request.POST.get("reason", ""))
+        messages.success(request, "Back in the queue.")
+        return None
 
 
 @register(AuditEvent, site=console)
