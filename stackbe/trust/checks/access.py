@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 
 from accounts.models import User
 from stackbe.archive.trusted import trusted_keys
 from stackbe.kernel.audit import START_OF_CHAIN, chained
+from stackbe.staff.console import console
 from stackbe.trust.checks.asking import Connection, as_role, ask, number, refused
 from stackbe.trust.checks.shapes import Found
 from stackbe.trust.heads import read_heads
@@ -103,6 +106,13 @@ def internal_access(found: Found) -> None:
     """Look at who is staff and how they get in, and at the log: can it be changed, and does its chain hold."""
     door = ask("GET", f"/{settings.CONSOLE_PATH}/")
     found.need(door.status in {302, 403, 404}, "The console lets no stranger in.", "The console answers a stranger.")
+    request: Any = HttpRequest()
+    request.user, request.session = User(staff_role=User.StaffRole.ADMINISTRATOR), {}
+    found.need(
+        not console.has_permission(request),
+        "Nobody on the staff is let in without a second factor.",
+        "An administrator is let in without a second factor.",
+    )
     with as_role("staff") as staff:
         found.need(
             number(staff, MAY_CHANGE, [list(SERVING), list(AUDIT)]) == 0,
