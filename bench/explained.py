@@ -31,7 +31,7 @@ def main():
             status = ask(application, method, path, headers, body(name) if callable(body) else body)
             if status not in {200, 201}:
                 raise SystemExit(f"{name}: {status}")
-        told.append({"operation": name, **read(plans, whole)})
+        told.append({"operation": name, **read(plans, whole["large"], whole["small"])})
     print(json.dumps(told))
 
 
@@ -95,7 +95,7 @@ def ask(application, method, path, headers, body):
     return told[0]
 
 
-def read(plans, whole):
+def read(plans, large, small):
     """Return how many statements there were, the indexes that they used, and large tables that one read whole."""
     indexes, read_whole, statements = set(), [], 0
     for text in plans:
@@ -107,8 +107,8 @@ def read(plans, whole):
             if "Index Name" in node:
                 indexes.add(node["Index Name"])
             name = node.get("Relation Name")
-            if node["Node Type"] in {"Seq Scan", "Sample Scan"} and whole["large"].get(name, 0) > whole["small"]:
-                read_whole.append((name, whole["large"][name]))
+            if node["Node Type"] in {"Seq Scan", "Sample Scan"} and large.get(name, 0) > small:
+                read_whole.append((name, large[name]))
     return {"statements": statements, "indexes": sorted(indexes), "read_whole": read_whole}
 
 
@@ -119,4 +119,5 @@ def nodes(plan):
         yield from nodes(inner)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """What hot routes cost as there is more of everything: customers, apps, events at once, events of one customer, time.
 
-    python3 -m bench.scale [--rounds 3] [--seconds 4] [--million 1000000] [--apps 10000] [--soak 1000000]
+    python3 -m bench.scale [--rounds 3] [--seconds 4] [--million 1000000] [--apps 10000] [--soak 100000]
 
 Ratios within one run again: a check is measured beside the plain view at every size, a hot customer beside a
 thousand, a batch in events per second. See docs/performance.md.
@@ -23,7 +23,7 @@ def main():
     parser = rounds.arguments(__doc__)
     parser.add_argument("--million", type=int, default=1_000_000, help="customers of the one app in the end")
     parser.add_argument("--apps", type=int, default=10_000, help="apps in the end")
-    parser.add_argument("--soak", type=int, default=1_000_000, help="checks after which the memory is looked at again")
+    parser.add_argument("--soak", type=int, default=100_000, help="checks after which the memory is looked at again")
     asked = parser.parse_args()
     asked.tenants = 1
     rounds.enter("bench.scale")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 
 def drop_ended(**_signal: object) -> None:
@@ -18,6 +18,7 @@ def drop_ended(**_signal: object) -> None:
     Between requests a server only speaks unasked to say goodbye, or to warn: a connection with
     unread bytes is closed in either case, which costs one new connection at the most.
     """
+    connection = connections[DEFAULT_DB_ALIAS]  # looked up once
     kept = connection.connection
     if kept is None or connection.in_atomic_block:
         return
@@ -28,6 +29,7 @@ def drop_ended(**_signal: object) -> None:
 def look_after() -> None:
     """Do for a request that Django never hears of what Django does before each: let go of a connection past use."""
     drop_ended()
+    connection = connections[DEFAULT_DB_ALIAS]
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
 

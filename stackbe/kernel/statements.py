@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import OperationalError, errors
 from psycopg.pq import ExecStatus, TransactionStatus
 
@@ -48,6 +48,8 @@ class Statement:
 
     def row(self, *parameters: Any) -> tuple[Any, ...]:
         """Return the row. Raises what Django's cursor would."""
+        # Looked up once: each attribute of Django's `connection` is a search of its own.
+        connection = connections[DEFAULT_DB_ALIAS]
         connection.ensure_connection()
         kept: Any = connection.connection
         if (
