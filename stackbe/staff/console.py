@@ -172,7 +172,7 @@ class Console(UnfoldAdminSite):
         """Show how each part of the service fares, with plots of the last day."""
         context = {
             **self.each_context(request),
-            **health.hours_shown(),
+            **health.hour_shown(),
             "title": "Health",
             "panels": health.panels(STAFF_DATABASE),
         }

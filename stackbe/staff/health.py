@@ -7,7 +7,7 @@ range of each primary key. Counts of failures that leave no row are kept by the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -197,7 +197,7 @@ def sign_in_panel(found: dict[str, list[int]]) -> Panel:
     """Return how many come in, and how many second factors were refused."""
     refused, came = found.get("refused", EMPTY), found.get("signed in", EMPTY)
     verdict = WARN if sum(refused) > max(10, sum(came)) else GOOD  # typing errors are ordinary
-    words = "second factors refused in a day. Beside it: developers and staff who signed in."
+    words = "second factors refused in a day. Below, with developers and staff who signed in."
     return Panel(
         "Sign-in", verdict, str(sum(refused)), words, [Plot("Signed in", came), Plot("Refused", refused, WARN)]
     )
@@ -234,12 +234,6 @@ def spoken(seconds: float) -> str:
     return f"{max(0, seconds):.0f} s"
 
 
-def hour_of(moment: datetime) -> str:
-    """Return the hour that a plot ends with."""
-    return f"{moment.astimezone(UTC):%H:%M} UTC"
-
-
-def hours_shown() -> dict[str, str]:
-    """Return where the plots begin and end."""
-    moment = wall_clock()
-    return {"begins": hour_of(moment - timedelta(hours=HOURS)), "ends": hour_of(moment)}
+def hour_shown() -> dict[str, str]:
+    """Return the hour that the plots end with."""
+    return {"ends": f"{wall_clock().astimezone(UTC):%H:%M} UTC"}
