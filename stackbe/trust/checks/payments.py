@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 import secrets
 import time
@@ -125,7 +126,7 @@ def stripe_webhooks(found: Found) -> None:
         return
     moment = int(time.time())
     identifiers = [f"evt_trust{secrets.token_hex(8)}" for _ in range(3)]
-    forged, stale, bare = (f'{{"id": "{each}", "object": "event", "type": "account.updated"}}' for each in identifiers)
+    forged, stale, bare = (_event(each, moment) for each in identifiers)
     proven = settings.STRIPE_PLATFORM_WEBHOOK_SECRETS[0]
     answers = [
         _deliver(endpoint, forged, _signed("whsec_of_somebody_else", moment, forged)),  # not a secret of ours
@@ -139,6 +140,17 @@ def stripe_webhooks(found: Found) -> None:
     with as_role("staff") as staff:
         left = number(staff, TAKEN, [identifiers])
     found.need(left == 0, "They leave no row.", "One of them left a row.")
+
+
+def _event(identifier: str, moment: int) -> str:
+    """Return an event that lacks nothing but Stripe's signature, of an account that nobody has connected."""
+    event = {"id": identifier, "object": "event", "type": "account.updated", "created": moment}
+    told = {
+        "livemode": settings.STRIPE_LIVE_MODE,
+        "account": "acct_trustProbe",
+        "data": {"object": {"id": "acct_trustProbe"}},
+    }
+    return json.dumps(event | told)
 
 
 def _signed(secret: str, moment: int, body: str) -> str:
