@@ -31,10 +31,11 @@ DATABASE = "stackbe"
 LATER = """
 insert into webhooks_delivery (id, tenant_id, app_id, event_id, endpoint_id, event_type, status, attempts, due_at,
   error, created_at, ordered)
-select gen_random_uuid(), (select tenant_id from webhooks_event limit 1), (select app_id from webhooks_event limit 1),
+select gen_random_uuid(), owner.tenant_id, owner.app_id,
   gen_random_uuid(), ids.id, 'customer.updated', 'pending', 1, now() + interval '1 hour' * (1 + random() * 20),
   'BAD_STATUS', now(), false
-from (select gen_random_uuid() as id from generate_series(1, %(endpoints)s)) as ids,
+from (select tenant_id, app_id from webhooks_event limit 1) as owner,
+  (select gen_random_uuid() as id from generate_series(1, %(endpoints)s)) as ids,
   generate_series(1, %(each)s)
 """
 
