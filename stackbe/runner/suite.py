@@ -1,4 +1,4 @@
-"""`manage.py test`: the whole suite on a real PostgreSQL, on two processes, with pytest's closing line last.
+"""`manage.py test`: the whole suite on a real PostgreSQL, on three processes, with pytest's closing line last.
 
 Called as `manage.py test [--full] [anything that pytest takes]`.
 """
@@ -18,7 +18,8 @@ SYSTEM_PARTS = {
     "chromium (browser tests)": ("chromium", "chromium-browser", "google-chrome"),
     "node (JavaScript examples)": ("node",),
 }
-PROCESSES = 2
+# One more than the two cores that most machines of CI have: browsers, servers and disks are waited for.
+PROCESSES = 3
 
 
 def main(argv: list[str]) -> int:

@@ -25,7 +25,7 @@ def test_the_tests_are_told_no_database_of_ours(capfd, monkeypatch):
 
 
 def test_it_runs_on_two_processes_unless_told_otherwise():
-    assert suite.pytest_command([], full=False)[3:7] == ["-n", "2", "--dist", "loadgroup"]
+    assert suite.pytest_command([], full=False)[3:7] == ["-n", "3", "--dist", "loadgroup"]
     assert "--dist" not in suite.pytest_command(["-n0", "tests/runner"], full=False)
 
 
