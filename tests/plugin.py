@@ -8,10 +8,19 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
+
+from xdist.scheduler import LoadGroupScheduling
 
 from stackbe.runner import devdb
 
+if TYPE_CHECKING:
+    import pytest
+
+# Files whose tests share one costly copy of the system: one worker process runs each of them whole. The marks of
+# pytest-xdist do this no longer, since it names groups in a way that pytest 9.2 does not read.
+ONE_PROCESS = {"tests/runner/test_a_running_copy.py", "tests/trust/test_backups.py"}
 ROLES = {
     "DATABASE_URL": "stackbe_web",
     "DATABASE_OWNER_URL": "stackbe_owner",
@@ -25,6 +34,19 @@ def as_role(url: str, role: str, database: str) -> str:
     parts = urlsplit(url)
     query = f"{parts.query}&options={quote(f'-c role={role}')}"
     return urlunsplit((parts.scheme, parts.netloc, f"/{database}", query, ""))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupScheduling | None:
+    """Hand out single tests, and the files of ONE_PROCESS as a whole."""
+    return WholeFiles(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+class WholeFiles(LoadGroupScheduling):
+    """Single tests, but for the files that one process runs."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file in ONE_PROCESS else nodeid
 
 
 def _set_environment() -> None:

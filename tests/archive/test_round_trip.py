@@ -173,6 +173,7 @@ def chain(database, tenant_id):
         ).fetchall()
 
 
+@pytest.mark.slow
 def test_what_must_not_come_in_does_not(lived_in, elsewhere, passphrase_file, tmp_path, stand_alone):
     company, _, _ = lived_in
     file = export(company, passphrase_file, tmp_path / "acme.zip")

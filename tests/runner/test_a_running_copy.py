@@ -22,9 +22,6 @@ from stackbe.runner.devdb import Server
 from stackbe.runner.state import REPOSITORY
 from tests.runner.test_supervise import until
 
-# One worker process runs them, so that one copy is installed, migrated and started.
-pytestmark = pytest.mark.xdist_group("copy")
-
 START_SECONDS = 240
 
 
@@ -157,6 +154,7 @@ def test_a_killed_database_comes_back_and_the_servers_find_it(copy):
     until(lambda: copy.status("/readyz") == 200 and copy.status("/v1/me") == 401, seconds=90)
 
 
+@pytest.mark.slow
 def test_a_stop_ends_everything_and_the_next_start_takes_seconds(copy):
     children = born(copy)
     database = int((copy.home / "postgres" / "pg18" / "postmaster.pid").read_text().split("\n", 1)[0])
@@ -173,6 +171,7 @@ def test_a_stop_ends_everything_and_the_next_start_takes_seconds(copy):
     assert "Installing" not in copy.said()
 
 
+@pytest.mark.slow
 def test_what_a_killed_up_left_behind_is_ended_by_the_next(copy):
     left = born(copy)
     copy.process.kill()

@@ -45,6 +45,7 @@ def test_a_read_only_clone_gets_a_sentence(elsewhere, monkeypatch):
         venv.ensure()
 
 
+@pytest.mark.slow
 def test_it_is_made_once_and_refilled_when_the_lock_changes(elsewhere, capfd):
     venv.ensure()
     assert "Installing requirements.txt: 0 packages" in capfd.readouterr().err
