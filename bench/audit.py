@@ -33,12 +33,12 @@ from generate_series(1, %(rows)s) n
 
 def fill(url, rows, tenants):
     """Make so many rows and their seals; return the seconds that it took."""
-    import django  # noqa: PLC0415  # they need the packages of the environment
-    import psycopg  # noqa: PLC0415
+    import django  # noqa: PLC0415  # it needs the packages of the environment
+    import psycopg  # noqa: PLC0415  # likewise
 
     django.setup()
-    from stackbe.kernel.audit import START_OF_CHAIN, chained  # noqa: PLC0415
-    from stackbe.kernel.ids import new_id  # noqa: PLC0415
+    from stackbe.kernel.audit import START_OF_CHAIN, chained  # noqa: PLC0415  # models exist after setup() alone
+    from stackbe.kernel.ids import new_id  # noqa: PLC0415  # likewise
 
     began = time.monotonic()
     with psycopg.connect(url) as reader, psycopg.connect(url) as writer:

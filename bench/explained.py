@@ -16,10 +16,9 @@ import django
 def main():
     whole = json.loads(Path(sys.argv[1]).read_text())
     django.setup()
-    # The application and its connection exist after setup() alone.
-    from django.db import connection  # noqa: PLC0415
+    from django.db import connection  # noqa: PLC0415  # it exists after setup() alone
 
-    from stackbe.wsgi import application  # noqa: PLC0415
+    from stackbe.wsgi import application  # noqa: PLC0415  # likewise
 
     plans = []
     connection.ensure_connection()

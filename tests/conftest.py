@@ -118,10 +118,3 @@ def mailbox(settings: Any) -> Mailbox:
     """Reads what was mailed; pytest-django would keep mail in memory, past the inbox that is ours."""
     settings.EMAIL_BACKEND = "stackbe.mail.inbox.DevelopmentInbox"
     return Mailbox()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give all tests of the running copy to one worker process, so that there is one copy."""
-    for item in items:
-        if "live_stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("live"))

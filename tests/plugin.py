@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import secrets
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -16,11 +18,11 @@ from xdist.scheduler import LoadGroupScheduling
 from stackbe.runner import devdb
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
-# Files whose tests share one costly copy of the system: one worker process runs each of them whole. The marks of
-# pytest-xdist do this no longer, since it names groups in a way that pytest 9.2 does not read.
-ONE_PROCESS = {"tests/runner/test_a_running_copy.py", "tests/trust/test_backups.py"}
+GROUP = re.compile(r"xdist_group\(\"(\w+)\"\)")
 ROLES = {
     "DATABASE_URL": "stackbe_web",
     "DATABASE_OWNER_URL": "stackbe_owner",
@@ -37,16 +39,25 @@ def as_role(url: str, role: str, database: str) -> str:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupScheduling | None:
-    """Hand out single tests, and the files of ONE_PROCESS as a whole."""
-    return WholeFiles(config, log) if config.getvalue("dist") == "loadgroup" else None
+    """Hand out single tests, and the files of a group to one worker process."""
+    return Groups(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
-class WholeFiles(LoadGroupScheduling):
-    """Single tests, but for the files that one process runs."""
+class Groups(LoadGroupScheduling):
+    """The groups of pytest-xdist, by files: what shares a costly copy of the system runs in one worker process.
+
+    pytest-xdist 3.8 writes a test's group into its id in a way that pytest 9.2 does not read.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return file if file in ONE_PROCESS else nodeid
+        return group_of(self.config.rootpath / nodeid.partition("::")[0]) or nodeid
+
+
+@cache
+def group_of(file: Path) -> str:
+    """Return the group that a file of tests marks, or an empty string."""
+    marked = GROUP.search(file.read_text(encoding="utf-8"))
+    return marked[1] if marked else ""
 
 
 def _set_environment() -> None:

@@ -8,10 +8,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.utils.crypto import salted_hmac
-from django_ratelimit.core import is_ratelimited
 
-from stackbe.kernel.serializers import normalised_email
+from stackbe.kernel.senders import sends_too_often
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -97,13 +95,8 @@ def forget_visit(response: HttpResponse, kind: str) -> None:
 
 
 def asks_too_often(request: HttpRequest, email: str) -> bool:
-    """Count a request for mail, by caller and by address; whoever asks too often is not told so."""
-    address = salted_hmac(SALT, normalised_email(email), algorithm="sha256").hexdigest()
-    by_caller = is_ratelimited(request, group="sign-in-caller", key="ip", rate=PER_CALLER, increment=True)
-    by_address = is_ratelimited(
-        request, group="sign-in-address", key=lambda _group, _request: address, rate=PER_ADDRESS, increment=True
-    )
-    return bool(by_caller or by_address)
+    """Count a request for mail; whoever asks too often is not told so."""
+    return sends_too_often(request, "sign-in", email, per_caller=PER_CALLER, per_address=PER_ADDRESS)
 
 
 def _spelt(name: str) -> str:

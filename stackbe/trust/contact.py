@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from django import forms
 from django.shortcuts import render
-from django.utils.crypto import salted_hmac
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
-from django_ratelimit.core import is_ratelimited
 
 from stackbe.kernel.scope import platform_scope
-from stackbe.kernel.serializers import EMAIL_LENGTH, holds_card_number, normalised_email
+from stackbe.kernel.senders import sends_too_often
+from stackbe.kernel.serializers import EMAIL_LENGTH, holds_card_number
 from stackbe.kernel.transactions import change
 from stackbe.trust.models import Ticket
 from stackbe.trust.services.tickets import open_ticket
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 SHORTEST, LONGEST = 20, 10_000
-SALT = "stackbe.contact"
 PER_CALLER, PER_ADDRESS = "10/h", "3/h"
 TOO_OFTEN = "That was too often for one hour. Wait a little, or use the other address in security.txt."
 
@@ -75,7 +73,7 @@ def contact(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "trust/contact.html", {"form": form}, status=400)
     wanted = form.cleaned_data
-    if _asks_too_often(request, wanted["email"]):
+    if sends_too_often(request, "contact", wanted["email"], per_caller=PER_CALLER, per_address=PER_ADDRESS):
         form.add_error(None, TOO_OFTEN)
         return render(request, "trust/contact.html", {"form": form}, status=429)
     scope = platform_scope("contact form")
@@ -83,13 +81,3 @@ def contact(request: HttpRequest) -> HttpResponse:
         ticket = open_ticket(scope, **wanted)
     context = {"ticket": ticket.public_id, "email": wanted["email"], "subject": wanted["subject"]}
     return render(request, "trust/contact_done.html", context)
-
-
-def _asks_too_often(request: HttpRequest, email: str) -> bool:
-    """Count a message, by caller and by the address that its receipt goes to."""
-    address = salted_hmac(SALT, normalised_email(email), algorithm="sha256").hexdigest()
-    by_caller = is_ratelimited(request, group="contact-caller", key="ip", rate=PER_CALLER, increment=True)
-    by_address = is_ratelimited(
-        request, group="contact-address", key=lambda _group, _request: address, rate=PER_ADDRESS, increment=True
-    )
-    return bool(by_caller or by_address)

@@ -22,6 +22,9 @@ from stackbe.runner.devdb import Server
 from stackbe.runner.state import REPOSITORY
 from tests.runner.test_supervise import until
 
+# One worker process runs them, so that one copy is installed, migrated and started.
+pytestmark = pytest.mark.xdist_group("copy")
+
 START_SECONDS = 240
 
 

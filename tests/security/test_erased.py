@@ -370,7 +370,7 @@ def test_after_customers_and_organizations_are_erased_nothing_of_them_is_left(ac
     assert_money_stays(acme)
 
 
-def test_after_the_account_is_erased_nothing_of_it_is_left(acme, planted, caplog, monkeypatch, desk):  # noqa: F811
+def test_after_the_account_is_erased_nothing_of_it_is_left(acme, planted, caplog, monkeypatch, desk):  # noqa: F811  # a fixture
     real = timezone.now
     desk.post("account/delete", name="Acme")
     run_jobs(tolerate=True)

@@ -59,7 +59,7 @@ def leaked(company) -> list[str]:
         return [row.detail["url"] for row in AuditEvent.objects.within(company.scope).filter(action="api_key.leaked")]
 
 
-def test_a_leaked_key_is_refused_at_once_and_the_owners_are_told_where(acme, globex, desk, mailbox):  # noqa: F811
+def test_a_leaked_key_is_refused_at_once_and_the_owners_are_told_where(acme, globex, desk, mailbox):  # noqa: F811  # a fixture
     with reading(acme.scope):
         address = desk.user.email
     tokens = [acme.key, generate("test").whole, "sbk_live_nothing", acme.publishable]

@@ -64,7 +64,7 @@ def test_without_a_check_there_is_no_tick():
     assert "This is a development start" in text
 
 
-def test_a_broken_promise_is_red_mailed_to_owners_and_in_the_feed_and_so_is_its_mending(desk, states, mailbox):  # noqa: F811
+def test_a_broken_promise_is_red_mailed_to_owners_and_in_the_feed_and_so_is_its_mending(desk, states, mailbox):  # noqa: F811  # a fixture
     run_periodic("trust.look")
     whole = page()
     silent = (len(mailbox("ada@example.com")), feed().count("<entry>"))
@@ -89,7 +89,7 @@ def test_a_broken_promise_is_red_mailed_to_owners_and_in_the_feed_and_so_is_its_
     assert "kept again" in page()
 
 
-def test_a_promise_that_reads_otherwise_is_told_too(desk, states, monkeypatch, mailbox):  # noqa: F811
+def test_a_promise_that_reads_otherwise_is_told_too(desk, states, monkeypatch, mailbox):  # noqa: F811  # a fixture
     run_periodic("trust.look")
     other = {**table.PROMISES, "E2": shapes.Promise("E2", "HSTS for a day", "", table.PROMISES["E2"].look)}
     monkeypatch.setattr(table, "PROMISES", other)
