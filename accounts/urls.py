@@ -10,7 +10,7 @@ from accounts import organization_urls, social_urls
 from accounts.dashboard import urls as dashboard
 from accounts.pages import customer_factor, customer_security, developers, second_factor
 from accounts.pages import customers as customer_pages
-from accounts.views import apps, auth, customers, erasures, factors, me, tenants
+from accounts.views import apps, auth, customers, erasures, factors, me, sessions, tenants
 from stackbe.kernel.routes import KEYS, PUBLIC, SESSIONS, TENANT_KEYS, Limit, may, route
 from stackbe.kernel.scope import Credential, Role
 
@@ -63,7 +63,7 @@ ROUTES += [
     route(f"{AUTH}/verify", auth.Verify, "auth-verify", GET=OPEN, POST=OPEN),
     route(f"{AUTH}/session", auth.Session, "auth-session", GET=may(credentials=SESSIONS, limit=Limit.HOT)),
     route(f"{AUTH}/refresh", auth.Refresh, "auth-refresh", POST=OPEN),
-    route(f"{AUTH}/introspect", auth.Introspect, "auth-introspect", POST=may("auth:write")),
+    route(f"{AUTH}/introspect", sessions.Introspect, "auth-introspect", POST=may("auth:write")),
     route(f"{AUTH}/logout", auth.Logout, "auth-logout", POST=may(credentials=SESSIONS)),
     route(
         f"{AUTH}/switch-organization",
@@ -73,13 +73,13 @@ ROUTES += [
     ),
     route(
         "apps/<str:app_id>/.well-known/jwks.json",
-        auth.Jwks,
+        sessions.Jwks,
         "auth-jwks",
         GET=may(credentials=PUBLIC, limit=Limit.PAGE),
     ),
     route(
         f"{CUSTOMER}/sessions",
-        auth.CustomerSessions,
+        sessions.CustomerSessions,
         "customer-sessions",
         GET=may("auth:write"),
         POST=may("auth:write"),
@@ -87,7 +87,7 @@ ROUTES += [
     ),
     route(
         f"{CUSTOMER}/sessions/<str:session_id>",
-        auth.CustomerSessionItem,
+        sessions.CustomerSessionItem,
         "customer-session",
         GET=may("auth:write"),
         DELETE=may("auth:write"),

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from billing.lifecycle import PAYMENT, State, status_at
+from billing.lifecycle import status_at
 from billing.models import InvoiceReference, Plan, PlanVersion, Price, Subscription
+from billing.states import PAYMENT, State
 from stackbe.kernel.clock import render
 from stackbe.kernel.ids import encode
 

@@ -16,11 +16,12 @@ from django.db.models import Q
 
 from accounts.models import Customer, Organization, OrganizationMember
 from billing.events import subscription_as_event
-from billing.lifecycle import State, status_at
+from billing.lifecycle import status_at
 from billing.models import Access, DefaultAccess, EntitlementOverride, Plan, Subscription
 from billing.queue import defer_announcement, defer_refresh
 from billing.services.grants import NOTHING, Catalogue
 from billing.state import compose_state
+from billing.states import State
 from stackbe.kernel.clock import now, render, wall_clock
 from stackbe.kernel.ids import NIL, encode
 from stackbe.kernel.tenancy import owned_by

@@ -12,11 +12,11 @@ from uuid import UUID
 
 from billing import lifecycle
 from billing.errors import ChangeWaits, PlanArchived, PlanIsPaid, PlanNotFound
-from billing.lifecycle import State, Terms, Transition
 from billing.models import Plan, PlanVersion, Price, Subscription
 from billing.services import seats
 from billing.services.amounts import yearly_cents
 from billing.services.subscriptions import locked_by_id, refuse_bought_once
+from billing.states import State, Terms, Transition
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import Conflict, ValidationFailed
 from stackbe.kernel.transactions import require_change

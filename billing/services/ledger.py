@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from billing.lifecycle import COLUMNS, State, access_window
+from billing.lifecycle import access_window
 from billing.models import Access, InvoiceReference, Subscription, SubscriptionTransition
 from billing.services.steps import plain_value
+from billing.states import COLUMNS, State
 from stackbe.kernel.ids import encode
 from webhooks.models import Event
 

@@ -16,9 +16,9 @@ from uuid import UUID
 
 from django.db.models import Min, Q, Sum
 
-from billing.lifecycle import ACTIVE, CANCELED, PAST_DUE, TRIALING
 from billing.models import InvoiceReference, Price, RevenueDay, Subscription, SubscriptionTransition
 from billing.services.amounts import yearly_cents
+from billing.states import ACTIVE, CANCELED, PAST_DUE, TRIALING
 from stackbe.kernel.clock import now
 from stackbe.kernel.ids import decode
 from stackbe.kernel.tenancy import owned_by

@@ -9,10 +9,11 @@ from uuid import UUID
 from accounts.events import customer_as_event
 from accounts.models import Customer, Organization, OrganizationMember
 from billing.events import plan_as_event, subscription_as_event
-from billing.lifecycle import COLUMNS, Transition, access_window
+from billing.lifecycle import access_window
 from billing.models import Price, Subscription, SubscriptionTransition
 from billing.services import access
 from billing.services.due import REMINDED, next_reminder, settings_of
+from billing.states import COLUMNS, Transition
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.ids import encode
 from stackbe.kernel.tenancy import owned_by

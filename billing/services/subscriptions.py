@@ -28,11 +28,11 @@ from billing.errors import (
     UnknownStripeReference,
 )
 from billing.facts import StripeSubscriptionFacts
-from billing.lifecycle import Facts, State, Transition
 from billing.models import Checkout, Plan, Price, StripeCustomer, Subscription
 from billing.services import access, seats, trials
 from billing.services.due import settings_of
 from billing.services.steps import live_of, lock_customer, one_time_prices, take
+from billing.states import Facts, State, Transition
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.errors import ValidationFailed

@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from billing.lifecycle import PAYMENT
 from billing.models import InvoiceReference, Price, Subscription
 from billing.services.changes import NOW, Decision, decide_change, decide_withdrawal
 from billing.services.subscriptions import find_subscription, take_step
+from billing.states import PAYMENT
 from billing.stripe.catalogue_push import push_plan
 from billing.stripe.errors import PaymentActionRequired, PaymentFailed, StripeRefused, StripeUnavailable
 from billing.stripe.gateway import ConnectedAccount, Intent, Json

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from djstripe import models as mirror
 
-from billing.lifecycle import STATUS_OF
 from billing.models import Plan, Price, StripeObject, Subscription
+from billing.states import STATUS_OF
 from billing.stripe.catalogue_push import price_params, push_plan
 from billing.stripe.connect import connection_of
 from billing.stripe.queue import defer_push_plan, defer_sync

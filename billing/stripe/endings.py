@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from accounts.erasure import before_erasing
-from billing.lifecycle import Transition
 from billing.models import StripeConnection, Subscription
 from billing.services.subscriptions import (
     decide_cancel,
@@ -23,6 +22,7 @@ from billing.services.subscriptions import (
     live_stripe_subscriptions,
     take_step,
 )
+from billing.states import Transition
 from billing.stripe.errors import (
     AccountLeft,
     AccountLost,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing.lifecycle import RENEWAL
 from billing.models import PlanMigration, Subscription
 from billing.services.migrations import next_in_line, note, sentence_of
+from billing.states import RENEWAL
 from billing.stripe.changes import change_subscription
 from billing.stripe.errors import StripeUnavailable
 from stackbe.kernel.errors import ApiError

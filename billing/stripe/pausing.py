@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing.lifecycle import Transition
 from billing.services.subscriptions import decide_pause, decide_resume, take_step
+from billing.states import Transition
 from billing.stripe.endings import agree, wish_for
 from billing.stripe.gateway import Json
 from stackbe.kernel.transactions import change

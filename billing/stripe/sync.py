@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
 
-from billing.lifecycle import CANCELED, STATUS_OF
 from billing.models import Checkout, StripeConnection, StripeEvent, Subscription
 from billing.services.invoices import record_invoice
 from billing.services.subscriptions import apply_stripe_subscription, grant_purchase
+from billing.states import CANCELED, STATUS_OF
 from billing.stripe import translate
 from billing.stripe.connect import CONNECTED, account_deauthorized, apply_health
 from billing.stripe.errors import AccountLost, StripeObjectGone

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from billing import lifecycle
 from billing.errors import IllegalTransition
-from billing.lifecycle import (
+from billing.lifecycle import access_window, follow, plan_cancel, plan_reactivation, status_at
+from billing.states import (
     ACTIVE,
     CANCELED,
     INCOMPLETE,
@@ -25,11 +26,6 @@ from billing.lifecycle import (
     TRIALING,
     Facts,
     State,
-    access_window,
-    follow,
-    plan_cancel,
-    plan_reactivation,
-    status_at,
 )
 
 DAY = timedelta(days=1)

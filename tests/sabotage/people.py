@@ -46,7 +46,7 @@ OTHERS = [
         ("signin/test_sessions.py::test_a_session_of_another_customer_is_neither_shown_nor_ended",),
         (
             Edit(
-                "accounts/views/auth.py",
+                "accounts/views/sessions.py",
                 "        rows = CustomerSession.objects.within(self.scope).locked().filter(customer_id=customer.id)\n",
                 "        rows = CustomerSession.objects.within(self.scope).locked()\n",
             ),

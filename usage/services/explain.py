@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import F, Q
 
-from billing.lifecycle import State, status_at
+from billing.lifecycle import status_at
 from billing.models import Access, EntitlementOverride, Feature, PlanVersion, Subscription
 from billing.services.access import current_subscription
 from billing.services.grants import Catalogue
+from billing.states import State
 from stackbe.kernel.clock import render
 from stackbe.kernel.errors import Forbidden
 from stackbe.kernel.ids import encode
