@@ -286,6 +286,8 @@ ADDRESS_LIMITS = {
     "page": (env.int("LIMIT_PAGE_PER_MINUTE", default=300), 60),
     "api": (env.int("LIMIT_PAGE_PER_MINUTE", default=300), 60),
 }
+# Developers who ask for sign-in mail from one address, an office behind one router for example.
+SIGN_IN_MAIL_PER_CALLER = f"{env.int('LIMIT_SIGN_IN_MAIL_PER_15_MINUTES', default=30)}/15m"
 FAILED_CREDENTIALS_PER_MINUTE = env.int("LIMIT_FAILED_CREDENTIALS_PER_MINUTE", default=20)
 CORS_ALLOWED_ORIGINS: list[str] = []
 CORS_ALLOW_HEADERS = ("authorization", "content-type", "idempotency-key", "x-request-id")

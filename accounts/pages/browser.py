@@ -24,7 +24,6 @@ DEVICE_DAYS = 400  # the longest that browsers keep a cookie
 DEVICE_LENGTH = 43  # 32 random bytes in base64url
 LINK_SECONDS = 15 * 60
 PER_ADDRESS = "5/15m"
-PER_CALLER = "30/15m"
 
 Page = Callable[..., "HttpResponse"]
 
@@ -96,7 +95,8 @@ def forget_visit(response: HttpResponse, kind: str) -> None:
 
 def asks_too_often(request: HttpRequest, email: str) -> bool:
     """Count a request for mail; whoever asks too often is not told so."""
-    return sends_too_often(request, "sign-in", email, per_caller=PER_CALLER, per_address=PER_ADDRESS)
+    allowed = settings.SIGN_IN_MAIL_PER_CALLER
+    return sends_too_often(request, "sign-in", email, per_caller=allowed, per_address=PER_ADDRESS)
 
 
 def _spelt(name: str) -> str:

@@ -223,6 +223,16 @@ def test_asking_too_often_gets_the_same_page_and_no_more_mail(asker, mailbox):
     assert len(queued()) == 5
 
 
+def test_one_caller_has_so_much_mail_sent_whatever_the_addresses_and_is_not_told(asker, mailbox, settings):
+    settings.SIGN_IN_MAIL_PER_CALLER = "3/15m"
+    addresses = [f"person{n}@example.com" for n in range(5)]
+
+    pages = {ask(asker, address).status_code for address in addresses}
+
+    assert len(pages) == 1
+    assert [len(mailbox(address)) for address in addresses] == [1, 1, 1, 0, 0]
+
+
 def test_neither_queue_nor_table_holds_anything_to_sign_in_with(asker, mailbox):
     ask(asker)
 
