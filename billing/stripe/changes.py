@@ -18,7 +18,7 @@ from billing.stripe.errors import PaymentActionRequired, PaymentFailed, StripeRe
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.lease import LeaseLost
-from billing.stripe.overage import overage_changes
+from billing.stripe.overage import is_whole_at_stripe, overage_changes
 from billing.stripe.schedules import release_schedule, schedule_terms
 from billing.stripe.shapes import reference
 from billing.stripe.sync import sync_until_done
@@ -186,9 +186,10 @@ def _price_at_stripe(scope: Scope, decision: Decision) -> Price:
     """Return the price to change to, pushed here and now if Stripe does not know it yet."""
     if decision.price is None:
         raise Conflict("The price of this subscription was made at Stripe by hand. Change it there.")
-    price, account_id = decision.price, decision.row.stripe_account
-    if price.stripe_price_id and price.stripe_account == account_id:
-        return price
+    with reading(scope):
+        price = Price.objects.within(scope).select_related("plan_version").get(pk=decision.price.pk)
+        if is_whole_at_stripe(scope, decision.row.stripe_account, price):
+            return price
     push_plan(scope, decision.plan.pk)
     with reading(scope):
         return Price.objects.within(scope).get(pk=price.pk)

@@ -41,7 +41,7 @@ from billing.stripe.errors import (
 )
 from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
-from billing.stripe.overage import overage_prices
+from billing.stripe.overage import is_whole_at_stripe, overage_prices
 from billing.stripe.shapes import reference
 from billing.stripe.sync import sync_until_done
 from billing.stripe.translate import mark, moment
@@ -298,9 +298,9 @@ def expire_page(scope: Scope, account: ConnectedAccount, session_id: str) -> Non
 def _price_at_stripe(scope: Scope, opening: Opening) -> Price:
     """Return the price once Stripe knows it: pushed here and now if the worker has not got to it."""
     with reading(scope):
-        price = Price.objects.within(scope).get(pk=opening.price_id)
-    if price.stripe_price_id and price.stripe_account == opening.account.id:
-        return price
+        price = Price.objects.within(scope).select_related("plan_version").get(pk=opening.price_id)
+        if is_whole_at_stripe(scope, opening.account.id, price):
+            return price
     push_plan(scope, opening.plan_id)
     with reading(scope):
         return Price.objects.within(scope).get(pk=opening.price_id)

@@ -47,6 +47,18 @@ def overage_prices(scope: Scope, account_id: str, price: Price) -> list[str]:
     return [known[each] for each in wanted if each in known]
 
 
+def is_whole_at_stripe(scope: Scope, account_id: str, price: Price) -> bool:
+    """Say whether Stripe knows a price with all that is charged beside it. Needs an open reading.
+
+    A push says the price first: whoever sold it in between would sell it without its overage.
+    """
+    if not price.stripe_price_id or price.stripe_account != account_id:
+        return False
+    if price.interval == Price.Interval.ONE_TIME:
+        return True
+    return len(overage_prices(scope, account_id, price)) == len(overages_of(price.plan_version))
+
+
 def overage_changes(scope: Scope, account_id: str, body: Json, price: Price) -> list[Json]:
     """Return what changes among a subscription's metered items when it goes to a price: old ones go, new ones come.
 

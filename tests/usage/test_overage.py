@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from accounts.models import App
-from billing.models import StripeIntent
+from billing.models import StripeIntent, StripeObject
 from stackbe.kernel.transactions import change, reading
 from tests.cast import Api
 from tests.queue import run_jobs, run_periodic
@@ -82,6 +82,21 @@ def test_use_beyond_the_allowance_is_charged_with_the_next_invoice_and_once(shop
     next_period(shop)
 
     assert totals(shop) == [FLAT, FLAT + 50 * UNIT, FLAT]
+
+
+def test_a_plan_that_stripe_knows_by_half_is_sold_with_its_overage(shop: Shop, metered: str):
+    run_jobs()
+    # As between the two calls of a push: the price is known, what is charged beside it is not yet.
+    with change(shop.company.scope):
+        half = StripeObject.objects.within(shop.company.scope).filter(kind=StripeObject.Kind.OVERAGE)
+        assert half.delete()[0] == 1
+    shop.subscribe(planId=metered)
+    use(shop, 130)
+    report()
+
+    next_period(shop)
+
+    assert totals(shop) == [FLAT, FLAT + 30 * UNIT]
 
 
 def test_within_the_allowance_nothing_is_reported(shop: Shop, metered: str):
