@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import secrets
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
-
-from xdist.scheduler import LoadGroupScheduling
 
 from stackbe.runner import devdb
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
-GROUP = re.compile(r"xdist_group\(\"(\w+)\"\)")
 ROLES = {
     "DATABASE_URL": "stackbe_web",
     "DATABASE_OWNER_URL": "stackbe_owner",
@@ -38,26 +31,13 @@ def as_role(url: str, role: str, database: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, f"/{database}", query, ""))
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupScheduling | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Hand out single tests, and the files of a group to one worker process."""
-    return Groups(config, log) if config.getvalue("dist") == "loadgroup" else None
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from tests.groups import Groups  # noqa: PLC0415  # pytest wants to load pytest-xdist itself, which it has by now
 
-
-class Groups(LoadGroupScheduling):
-    """The groups of pytest-xdist, by files: what shares a costly copy of the system runs in one worker process.
-
-    pytest-xdist 3.8 writes a test's group into its id in a way that pytest 9.2 does not read.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        return group_of(self.config.rootpath / nodeid.partition("::")[0]) or nodeid
-
-
-@cache
-def group_of(file: Path) -> str:
-    """Return the group that a file of tests marks, or an empty string."""
-    marked = GROUP.search(file.read_text(encoding="utf-8"))
-    return marked[1] if marked else ""
+    return Groups(config, log)
 
 
 def _set_environment() -> None:
