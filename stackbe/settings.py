@@ -110,8 +110,21 @@ PG_BIN_DIR = env.str("PG_BIN_DIR", default="")
 # How long a tenant's deletion can be taken back, and where the worker keeps the list of erasures, apart from backups.
 TENANT_DELETION_DAYS = env.int("TENANT_DELETION_DAYS", default=14)
 ERASURE_LIST = env.str("ERASURE_LIST", default=str(BACKUP_DIR / "erasures.jsonl") if DATABASE_BACKUP_URL else "")
-# The folder that signed heads of the audit chains are appended to every minute: elsewhere than the database.
+# Where signed heads of the audit chains are kept every minute, elsewhere than the database: a folder, or s3://bucket/folder.
 AUDIT_HEADS = env.str("AUDIT_HEADS", default="")
+AUDIT_HEADS_REGION = env.str("AUDIT_HEADS_REGION", default="us-east-1")
+AUDIT_HEADS_ENDPOINT = env.str("AUDIT_HEADS_ENDPOINT", default=f"https://s3.{AUDIT_HEADS_REGION}.amazonaws.com")
+AUDIT_HEADS_KEY_ID = env.str("AUDIT_HEADS_KEY_ID", default="")
+AUDIT_HEADS_SECRET = env.str("AUDIT_HEADS_SECRET", default="")
+if AUDIT_HEADS.startswith("s3://"):
+    required(
+        "AUDIT_HEADS_KEY_ID", "AUDIT_HEADS names a bucket, which is asked with a key pair; see docs/production.md."
+    )
+    required(
+        "AUDIT_HEADS_SECRET", "AUDIT_HEADS names a bucket, which is asked with a key pair; see docs/production.md."
+    )
+    if PRODUCTION and not AUDIT_HEADS_ENDPOINT.startswith("https://"):
+        refuse("AUDIT_HEADS_ENDPOINT must start with https:// in production.")
 REDIS_URL = env.str("REDIS_URL", default="")
 
 # Apps, domain by domain, lowest first.

@@ -1,15 +1,14 @@
 """Signed heads of the audit chains, kept where the database is not.
 
 A chain alone cannot tell that its end was cut off. So each minute the worker signs the head of every chain that has
-grown and appends it, a line of JSON each, to a file of the month in the folder that AUDIT_HEADS names. A line is
-`{"statement", "alg", "kid", "signature"}`, made like a receipt of an erasure; it holds ids and a hash, and no
-personal data. The files only grow: the folder can be one whose store forbids all else.
+grown and keeps it, a line of JSON each, where AUDIT_HEADS says: a folder or a bucket (`stackbe/trust/shelves.py`). A
+line is `{"statement", "alg", "kid", "signature"}`, made like a receipt of an erasure; it holds ids and a hash, and no
+personal data. Nothing that is kept is changed: the place can be one whose store forbids all but adding.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +22,31 @@ from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change, forbid_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
+
+    from stackbe.trust.shelves import Shelf
 
 FORMAT = "stackbe-head/1"
-FILES = "heads-*.jsonl"
 MOST_REFUSED = 50
 HEADS = "select tenant_id, sequence, digest from lookup.audit_heads()"
-# What this process has seen of a folder, by its path: reading all of it each minute would grow with the years.
-_seen: dict[Path, dict[str, int]] = {}
+
+
+@dataclass
+class Seen:
+    """What this process knows of a place: the last sequence kept of each tenant, and the line of its highest."""
+
+    last: dict[str, int] = field(default_factory=dict)
+    highest: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def note(self, tenant: str, sequence: int, line: str) -> None:
+        """Take in a head that is kept."""
+        self.last[tenant] = sequence
+        if sequence >= self.highest.get(tenant, (0, ""))[0]:
+            self.highest[tenant] = (sequence, line)
+
+
+# By place: reading all of it each minute would grow with the years.
+_seen: dict[Shelf, Seen] = {}
 
 
 @dataclass
@@ -56,30 +71,32 @@ def signed_head(tenant_id: str, sequence: int, digest: str) -> dict[str, Any]:
     return {"statement": statement, **attest.attest(attest.HEAD, attest.canonical(statement))}
 
 
-def keep_heads(folder: Path) -> int:
-    """Sign and append the heads that have moved since the folder last heard of them; return how many."""
+def keep_heads(shelf: Shelf) -> int:
+    """Sign and keep the heads that have moved since the place last heard of them; return how many."""
     forbid_transaction("writing audit heads")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    known = _known(folder)
+    known = _known(shelf)
     with change(platform_scope("audit heads")):
         with connection.cursor() as cursor:
             cursor.execute(HEADS)
             found = [(ids.encode("ten", row[0]), row[1], bytes(row[2]).hex()) for row in cursor.fetchall()]
-        moved = [signed_head(*head) for head in found if known.get(head[0]) != head[1]]
+        moved = [signed_head(*head) for head in found if known.last.get(head[0]) != head[1]]
     if moved:
-        _append(folder / f"heads-{wall_clock():%Y-%m}.jsonl", moved)
-    known |= {head["statement"]["tenantId"]: head["statement"]["sequence"] for head in moved}
+        lines = [json.dumps(head, sort_keys=True, separators=(",", ":")) for head in moved]
+        shelf.append(lines, [line for _, line in known.highest.values()])
+        for head, line in zip(moved, lines, strict=True):
+            known.note(head["statement"]["tenantId"], head["statement"]["sequence"], line)
     return len(moved)
 
 
-def read_heads(path: Path, keys: Mapping[str, bytes]) -> Kept:
+def read_heads(shelf: Shelf, keys: Mapping[str, bytes], *, recent: bool = False) -> Kept:
     """Return the newest head of each tenant that is signed by one of the keys, by the tenant's UUID.
 
-    A newest one whose signature does not hold is a fault, and the one before it counts.
+    A newest one whose signature does not hold is a fault, and the one before it counts. `recent` leaves out what a
+    place repeats: quicker where years are kept.
     """
     kept, refused = Kept(), set[str]()
     while True:
-        newest = _newest(path, refused)
+        newest = _newest(shelf, refused, recent=recent)
         bad = {line for line, head in newest.values() if not _holds(head, keys)}
         for _, head in (entry for entry in newest.values() if entry[0] in bad):
             kept.faults.append(f"Tenant {_uuid(head)}: a head that was kept elsewhere is not signed by a known key.")
@@ -93,9 +110,10 @@ def read_heads(path: Path, keys: Mapping[str, bytes]) -> Kept:
     return kept
 
 
-def _newest(path: Path, refused: set[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+def _newest(shelf: Shelf, refused: set[str], *, recent: bool) -> dict[str, tuple[str, dict[str, Any]]]:
     found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for line in _lines(path):
+    for kept in shelf.lines(recent=recent):
+        line = kept.rstrip("\n")
         head = _parsed(line)
         if head is None or line in refused:
             continue
@@ -103,12 +121,6 @@ def _newest(path: Path, refused: set[str]) -> dict[str, tuple[str, dict[str, Any
         if tenant not in found or found[tenant][1]["statement"]["sequence"] <= sequence:
             found[tenant] = (line, head)
     return found
-
-
-def _lines(path: Path) -> Iterator[str]:
-    for each in [path] if path.is_file() else sorted(path.glob(FILES)):
-        with each.open(encoding="utf-8", errors="replace") as file:
-            yield from file
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
@@ -132,25 +144,11 @@ def _uuid(head: Mapping[str, Any]) -> str:
     return str(ids.decode("ten", head["statement"]["tenantId"]))
 
 
-def _known(folder: Path) -> dict[str, int]:
-    """Return how far each chain is known to the folder, as far as this process knows."""
-    if folder not in _seen or not any(folder.glob(FILES)):
-        newest = _newest(folder, set())
-        _seen[folder] = {tenant: int(head["statement"]["sequence"]) for tenant, (_, head) in newest.items()}
-    return _seen[folder]
-
-
-def _append(path: Path, heads: list[dict[str, Any]]) -> None:
-    text = "".join(f"{json.dumps(head, sort_keys=True, separators=(',', ':'))}\n" for head in heads)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        # What a power cut left half written must not spoil the line after it.
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            text = f"\n{text}"
-        content = text.encode()
-        while content:
-            content = content[os.write(descriptor, content) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _known(shelf: Shelf) -> Seen:
+    """Return how far each chain is known to a place, as far as this process knows."""
+    if shelf not in _seen or not shelf.is_there():
+        seen = Seen()
+        for tenant, (line, head) in _newest(shelf, set(), recent=True).items():
+            seen.note(tenant, int(head["statement"]["sequence"]), line)
+        _seen[shelf] = seen
+    return _seen[shelf]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 from django.conf import settings
 
@@ -17,6 +16,7 @@ from stackbe.trust.backups.drill import drill
 from stackbe.trust.heads import keep_heads
 from stackbe.trust.models import BackupRun
 from stackbe.trust.services import purging, tickets, watching
+from stackbe.trust.shelves import shelf
 
 # Importing them declares their jobs to the worker.
 JOBS = (
@@ -65,7 +65,7 @@ def chase_tickets(timestamp: int) -> None:
 def keep_audit_heads(timestamp: int) -> None:
     """Keep the signed heads of the audit chains where the operator wants them, half a minute after rows are chained."""
     if settings.AUDIT_HEADS:
-        keep_heads(Path(settings.AUDIT_HEADS))
+        keep_heads(shelf(settings.AUDIT_HEADS))
 
 
 def is_due(kind: str, every: timedelta) -> bool:

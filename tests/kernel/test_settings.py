@@ -55,6 +55,16 @@ REFUSED = {
     "no stripe key": ({"STRIPE_SECRET_KEY": None}, "STRIPE_SECRET_KEY"),
     "no connect secret": ({"STRIPE_CONNECT_WEBHOOK_SECRETS": None}, "STRIPE_CONNECT_WEBHOOK_SECRETS"),
     "an unknown environment": ({"STACKBE_ENV": "staging"}, "STACKBE_ENV"),
+    "a bucket without its keys": ({"AUDIT_HEADS": "s3://audit/heads"}, "AUDIT_HEADS_KEY_ID"),
+    "a bucket over plain http": (
+        {
+            "AUDIT_HEADS": "s3://audit/heads",
+            "AUDIT_HEADS_KEY_ID": "key",
+            "AUDIT_HEADS_SECRET": "secret",
+            "AUDIT_HEADS_ENDPOINT": "http://store.example.com",
+        },
+        "AUDIT_HEADS_ENDPOINT",
+    ),
     "an unknown role": ({"STACKBE_ROLE": "superuser"}, "STACKBE_ROLE"),
 }
 

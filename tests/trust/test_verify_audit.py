@@ -14,6 +14,7 @@ from stackbe.trust.checks.access import kept_heads
 from stackbe.trust.checks.asking import as_role
 from stackbe.trust.checks.shapes import Found, State
 from stackbe.trust.heads import read_heads
+from stackbe.trust.shelves import shelf
 from tests.cast import found_company
 from tests.queue import run_periodic
 from tests.trust.conftest import nth
@@ -103,7 +104,7 @@ def test_a_tail_that_was_cut_and_a_forged_head_are_found(chain, acme, owner, hea
     status, said = verify("--heads", forged)
     assert status == 1
     assert "is not signed by a known key" in said
-    assert read_heads(forged, {}).heads == {}
+    assert read_heads(shelf(forged), {}).heads == {}
 
 
 def test_the_trust_page_compares_the_chains_with_the_heads_that_were_kept(chain, acme, owner, heads, settings):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +15,8 @@ from stackbe.staff.console import console
 from stackbe.trust.checks.asking import Connection, as_role, ask, number, refused
 from stackbe.trust.checks.shapes import Found
 from stackbe.trust.heads import read_heads
+from stackbe.trust.objects import StoreFailed
+from stackbe.trust.shelves import shelf
 
 SERVING = ("stackbe_web", "stackbe_worker", "stackbe_staff")
 AUDIT = ("kernel_auditevent", "kernel_auditseal")
@@ -140,7 +141,11 @@ def kept_heads(found: Found, staff: Connection) -> None:
     """Compare the chains with the heads that the worker has signed and kept elsewhere; without them, claim nothing."""
     if not settings.AUDIT_HEADS:
         return
-    kept = read_heads(Path(settings.AUDIT_HEADS), trusted_keys(None))
+    try:
+        kept = read_heads(shelf(settings.AUDIT_HEADS), trusted_keys(None), recent=True)
+    except StoreFailed as failure:
+        found.not_run(f"The heads that are kept elsewhere could not be read: {failure}")
+        return
     for fault in kept.faults:
         found.failed(fault)
     given = [list(kept.heads), *map(list, zip(*kept.heads.values(), strict=True))] if kept.heads else [[], [], []]

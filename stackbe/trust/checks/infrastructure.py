@@ -67,6 +67,7 @@ def _secrets() -> Iterator[str]:
         settings.STRIPE_SECRET_KEY,
         settings.METRICS_TOKEN,
         settings.EMAIL_WEBHOOK_SECRET,
+        settings.AUDIT_HEADS_SECRET,
         *settings.STRIPE_PLATFORM_WEBHOOK_SECRETS,
         *settings.STRIPE_CONNECT_WEBHOOK_SECRETS,
         *(part.partition(":")[2] for part in settings.STACKBE_MASTER_KEY.split(",")),

@@ -16,6 +16,8 @@ from stackbe.kernel import ids
 from stackbe.kernel.archives import ArchiveRefused
 from stackbe.kernel.chain import verify_chains
 from stackbe.trust.heads import Kept, read_heads
+from stackbe.trust.objects import StoreFailed
+from stackbe.trust.shelves import shelf
 
 if TYPE_CHECKING:
     import psycopg
@@ -30,7 +32,7 @@ class Command(BaseCommand):
         """Take one tenant, and where heads and keys are."""
         parser.add_argument("--tenant", metavar="ID", help="only the chain of this tenant, ten_…")
         parser.add_argument(
-            "--heads", type=Path, metavar="PATH", help="a file or folder of signed heads, if not AUDIT_HEADS"
+            "--heads", metavar="PLACE", help="a file, folder or s3://bucket/folder of signed heads, if not AUDIT_HEADS"
         )
         parser.add_argument(
             "--keys", type=Path, metavar="FILE", help="public keys that you kept; else those of this instance"
@@ -63,15 +65,16 @@ class Command(BaseCommand):
         except ValueError:
             raise CommandError(f"--tenant wants an id such as ten_01jd…, not {asked}.") from None
 
-    def _kept(self, heads: Path | None, keys: Path | None) -> Kept:
-        path = heads or (Path(settings.AUDIT_HEADS) if settings.AUDIT_HEADS else None)
-        if path is None:
+    def _kept(self, heads: str | None, keys: Path | None) -> Kept:
+        named = heads or settings.AUDIT_HEADS
+        if not named:
             return Kept()
-        if heads and not heads.exists():
-            raise CommandError(f"There are no heads at {heads}.")
         try:
-            return read_heads(path, trusted_keys(keys))
-        except ArchiveRefused as refused:
+            kept = shelf(named)
+            if heads and not kept.is_there():
+                raise CommandError(f"There are no heads at {heads}.")
+            return read_heads(kept, trusted_keys(keys))
+        except (ArchiveRefused, StoreFailed, ValueError) as refused:
             raise CommandError(str(refused)) from None
 
 
