@@ -49,6 +49,7 @@ OFFLINE_COMMANDS = {
     "--version",
     "collectstatic",
     "restore",
+    "sbom",
     "diffsettings",
     "findstatic",
     "help",
@@ -69,6 +70,7 @@ OVERVIEW = """StackBE's own commands:
     trust         check every promise of the security page on this deployment
     restore       unpack a backup at a chosen second, for a server of your own
     rotate_keys   replace keys while everything runs (--dry-run counts)
+    sbom          print the bill of materials (CycloneDX)
     verify_audit  go through the audit log and find what was edited, deleted, swapped or cut off
     roles         make the database and its roles for a deployment
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.feedgenerator import Atom1Feed
 from django.utils.safestring import mark_safe
@@ -16,6 +16,7 @@ from stackbe.kernel.clock import wall_clock
 from stackbe.trust import change_mail, operator, retention
 from stackbe.trust.checks.shapes import State
 from stackbe.trust.checks.table import GROUPS
+from stackbe.trust.lock import bill_of_materials
 from stackbe.trust.services.tickets import response_times
 from stackbe.trust.services.watching import changes, standings
 
@@ -121,6 +122,14 @@ def feed(request: HttpRequest) -> HttpResponse:
         made.latest_post_date = wall_clock  # type: ignore[method-assign]  # an empty feed is as new as its reading
     response = HttpResponse(made.writeString("utf-8"), content_type=Atom1Feed.content_type)
     response["Cache-Control"] = "public, max-age=300"
+    return response
+
+
+@require_safe
+def sbom(request: HttpRequest) -> HttpResponse:
+    """Return the bill of materials of this copy."""
+    response = JsonResponse(bill_of_materials(), content_type="application/vnd.cyclonedx+json; version=1.6")
+    response["Cache-Control"] = "public, max-age=3600"
     return response
 
 

@@ -31,6 +31,7 @@ PAGES: list[URLPattern] = [
     path("dashboard/<str:app_id>/audit/export", dashboard.ExportAudit.as_view(), name="dashboard-audit-export"),
     path("security", page.security, name="security"),
     path("security/feed.atom", page.feed, name="security-feed"),
+    path("security/sbom.json", page.sbom, name="security-sbom"),
     path("privacy", page.text, {"name": "privacy"}, name="privacy"),
     path("terms", page.text, {"name": "terms"}, name="terms"),
 ]

@@ -60,10 +60,10 @@ def expand_path(ctx: Context, holder: Any, steps: list[str], path: str) -> None:
     name, rest = steps[0], steps[1:]
     if not isinstance(holder, dict):
         return
-    extra = INCLUDABLE.get((holder.get("object", ""), name))
+    included = INCLUDABLE.get((holder.get("object", ""), name))
     value = holder.get(name)
-    if extra is not None and value is None:
-        holder[name] = value = show(ctx, extra(ctx, holder))
+    if included is not None and value is None:
+        holder[name] = value = show(ctx, included(ctx, holder))
     elif isinstance(value, str) or (isinstance(value, list) and value and isinstance(value[0], str)):
         holder[name] = value = resolve(ctx, value, path)
     elif name not in holder or (value is not None and not isinstance(value, dict | list)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import urllib.error
 import urllib.request
 from datetime import date
@@ -17,6 +16,7 @@ from django.conf import settings
 from stackbe.kernel.clock import wall_clock
 from stackbe.trust.checks.asking import as_role, tls
 from stackbe.trust.checks.scanning import texts
+from stackbe.trust.lock import locked_on, read_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,13 +35,12 @@ FOLDERS = (
     "docs",
     "examples",
     ".requirements",
+    ".ci",
+    ".github",
 )
 KINDS = {".py", ".html", ".txt", ".md", ".js", ".json", ".yaml", ".yml", ".toml", ".in", ".css"}
 SHORTEST_SECRET = 12
 OLDEST_LOCK_DAYS = 30
-LOCK = "requirements.txt"
-PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\]+)\s*(;[^\\]*)?", re.MULTILINE)
-LOCKED_ON = ".requirements/locked-on"
 SECONDS = 20
 
 
@@ -90,17 +89,20 @@ def _holds(path: Path, wanted: set[str]) -> bool:
 def supply_chain(found: Found) -> None:
     """Compare what is installed with the lock, read the lock's age, and ask the advisory service about each package."""
     found.stated("STATED_DEPLOYMENT", "How deployments come about is not said.")
-    text = (settings.BASE_DIR / LOCK).read_text(encoding="utf-8")
-    pins = {name.lower().replace("_", "-"): version for name, version, _ in PIN.findall(text)}
-    hashed = text.count("==") <= text.count("\\\n")
-    found.need(pins and hashed, f"{len(pins)} packages are locked by hash.", "The lock is without hashes.")
+    locked = read_lock()
+    pins = {package.name: package.version for package in locked}
+    found.need(
+        pins and all(package.hashes for package in locked),
+        f"{len(pins)} packages are locked by hash.",
+        "The lock is without hashes.",
+    )
     other = [name for name, version in pins.items() if _installed(name) not in {None, version}]
     found.need(not other, "What runs is what is locked.", f"Other than locked: {', '.join(sorted(other))}.")
-    dated = settings.BASE_DIR / LOCKED_ON
-    if not dated.is_file():
+    dated = locked_on()
+    if not dated:
         found.not_run("The lock tells no date.")
     else:
-        days = (wall_clock().date() - date.fromisoformat(dated.read_text(encoding="utf-8").strip())).days
+        days = (wall_clock().date() - date.fromisoformat(dated)).days
         found.need(
             days <= OLDEST_LOCK_DAYS, f"The lock is {days} days old.", f"The lock is {days} days old; 30 are allowed."
         )
