@@ -23,7 +23,7 @@ from accounts.services.customers import (
 )
 from accounts.services.sessions import end_all_sessions, live_sessions
 from billing.models import Access, DefaultAccess, InvoiceReference, Subscription
-from billing.stripe.checkout import settle_open_checkouts
+from billing.stripe.pages import settle_open_checkouts
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.tenancy import ScopedQuerySet

@@ -201,6 +201,11 @@ class Checkout(AppOwned):
         indexes = (models.Index(fields=["customer", "-id"], name="checkout_of_customer"),)
 
 
+# A page that is to be had, or is being made; and what somebody could still pay on, until Stripe has expired it.
+STANDING = (Checkout.Status.CREATING, Checkout.Status.OPEN)
+PAYABLE = (*STANDING, Checkout.Status.SUPERSEDED)
+
+
 class StripeEvent(AppOwned):
     """That an event came, for one app on its account: never what was in it.
 

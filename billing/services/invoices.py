@@ -43,7 +43,7 @@ def record_invoice(scope: Scope, facts: StripeInvoiceFacts, cause: str) -> Invoi
     was = (row.status, row.attempt_count, row.action_required, row.amount_refunded_cents, row.disputed)
     _write(scope, row, facts)
     news += _news(was, row, facts)
-    _follow_money(scope, row, news, cause)
+    _follow_money(scope, row, news, cause, won=was[-1] and not row.disputed)
     if news and row.customer.deleted_at is None:
         data = _data(scope, row)
         for event in news:
@@ -51,11 +51,17 @@ def record_invoice(scope: Scope, facts: StripeInvoiceFacts, cause: str) -> Invoi
     return row
 
 
-def _follow_money(scope: Scope, row: InvoiceReference, news: list[str], cause: str) -> None:
-    """Let access follow money that came or went back, where the app's settings say so."""
+def _follow_money(scope: Scope, row: InvoiceReference, news: list[str], cause: str, *, won: bool) -> None:
+    """Let access follow money that came or went back, where the app's settings say so; a dispute that was won is money.
+
+    While another payment of the same subscription is disputed, one that was won gives nothing back.
+    """
     if row.subscription_id is None:
         return
-    if "payment.succeeded" in news:
+    if won:
+        others = InvoiceReference.objects.within(scope).filter(subscription_id=row.subscription_id, disputed=True)
+        won = not others.exclude(pk=row.pk).exists() and row.amount_refunded_cents < row.amount_paid_cents
+    if "payment.succeeded" in news or won:
         follow_money(scope, row.subscription_id, cause, went_back=False)
     settings = settings_of(scope) if {"payment.refunded", "payment.disputed"} & set(news) else None
     if settings is None:

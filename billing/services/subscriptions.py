@@ -135,6 +135,7 @@ def open_free_subscription(
     """
     require_change()
     customer = _live_customer(scope, customer_id)
+    trials.hold_company(scope, customer)
     lock_customer(scope, customer.id)
     organization = None if organization_id is None else seats.run_by(scope, organization_id, customer.id)
     plan = Plan.objects.within(scope).fetch(plan_id, PlanNotFound)
@@ -156,6 +157,7 @@ def open_free_subscription(
         if trials.had_trial(scope, customer, plan.id):
             raise TrialUsed
         trials.refuse_used_by_company(scope, customer)
+        trials.refuse_offered_to_company(scope, customer)
     step = lifecycle.open_free(plan.id, version.id, moment, 0 if free else days)
     row = Subscription(
         **owned_by(scope),

@@ -9,13 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from accounts.models import Customer
 from billing.errors import TrialUsed
-from billing.models import PlanVersion, Subscription
+from billing.models import Checkout, PlanVersion, Subscription
+from billing.models.stripe import PAYABLE
 from billing.services.due import settings_of
+from stackbe.kernel.clock import now
+from stackbe.kernel.transactions import require_change
 
 if TYPE_CHECKING:
-    from accounts.models import Customer
     from stackbe.kernel.scope import Scope
+    from stackbe.kernel.tenancy import ScopedQuerySet
 
 PUBLIC_DOMAINS = frozenset({
     "126.com", "139.com", "163.com", "aim.com", "alice.it", "aol.com", "arcor.de", "bigpond.com", "bluewin.ch",
@@ -55,14 +59,52 @@ def had_trial(scope: Scope, customer: Customer, plan_id: UUID | None = None) -> 
     return (had.filter(plan_id=plan_id) if plan_id else had).exists()
 
 
+def hold_company(scope: Scope, customer: Customer) -> None:
+    """Let colleagues take turns until the change is over: of two who ask at once, one is told of the other's trial.
+
+    Where the app grants one trial per company, the oldest customer of the company is held. Call it before
+    anything of the customer's is held, since what is older is held first.
+    """
+    require_change()
+    if _guarded(scope, customer):
+        rows = Customer.objects.within(scope).select_for_update(no_key=True).only("id")
+        rows.filter(domain_index=customer.domain_index).order_by("id").first()
+
+
+def pages_of_colleagues(scope: Scope, customer: Customer) -> ScopedQuerySet[Checkout]:
+    """Return the open pages on which others of the customer's company could begin the one trial that it has."""
+    rows = Checkout.objects.within(scope)
+    if not _guarded(scope, customer):
+        return rows.none()
+    rows = rows.filter(status__in=PAYABLE, expires_at__gt=now(scope), trial_days__gt=0)
+    return rows.filter(customer__domain_index=customer.domain_index).exclude(customer_id=customer.pk)
+
+
 def refuse_used_by_company(scope: Scope, customer: Customer) -> None:
     """Raise `TrialUsed` where the app grants one trial per company and another of its people has had it."""
-    domain = (customer.email or "").rpartition("@")[2].lower()
-    if domain in PUBLIC_DOMAINS or not settings_of(scope).trial_once_per_domain:
+    if not _guarded(scope, customer):
         return
     had = Subscription.objects.within(scope).filter(trial_start__isnull=False)
     if had.filter(customer__domain_index=customer.domain_index).exclude(customer_id=customer.pk).exists():
         raise TrialUsed(
-            f"Somebody else at {domain} has had a trial, and this app grants one per company. Send trialDays: 0 to have"
-            " them pay at once, or the number of days to grant a trial all the same."
+            f"Somebody else at {_domain(customer)} has had a trial, and this app grants one per company. Send"
+            " trialDays: 0 to have them pay at once, or the number of days to grant a trial all the same."
         )
+
+
+def refuse_offered_to_company(scope: Scope, customer: Customer) -> None:
+    """Raise `TrialUsed` while a colleague may still begin the company's trial on an open checkout page."""
+    if pages_of_colleagues(scope, customer).exists():
+        raise TrialUsed(
+            f"Somebody else at {_domain(customer)} has a checkout with a trial open, and this app grants one per"
+            " company. Ask again once it has closed, within a day, or send trialDays to grant one all the same."
+        )
+
+
+def _guarded(scope: Scope, customer: Customer) -> bool:
+    """Say whether the customer's trial is their company's: the app wants it so, and the domain tells of a company."""
+    return _domain(customer) not in PUBLIC_DOMAINS and settings_of(scope).trial_once_per_domain
+
+
+def _domain(customer: Customer) -> str:
+    return (customer.email or "").rpartition("@")[2].lower()

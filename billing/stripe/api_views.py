@@ -20,7 +20,7 @@ from billing.serializers.subscriptions import (
     SubscriptionOutput,
 )
 from billing.services.subscriptions import current_subscription, find_subscription
-from billing.stripe import changes, checkout, endings, pausing, portal
+from billing.stripe import changes, checkout, endings, pages, pausing, portal
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.serializers import Boolean, Email, Input, Integer, Metadata, Output, Text, Url
 from stackbe.kernel.transactions import reading
@@ -143,7 +143,7 @@ class CurrentSubscription(ApiView):
         asked = self.query()
         with reading(self.scope):
             customer = find_customer(self.scope, public_id=asked["customer_id"])
-        checkout.settle_open_checkouts(self.scope, customer.pk)
+        pages.settle_open_checkouts(self.scope, customer.pk)
         with reading(self.scope):
             found = current_subscription(self.scope, customer)
             return self.reply(found, expand=asked.get("expand", ()))

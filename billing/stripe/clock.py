@@ -1,7 +1,8 @@
 """Moving a test app's clock, and its sandbox's with it: what a month would bring happens now.
 
 The sandbox lets all that came due happen in its order. What Stripe's events would tell is then fetched at once
-rather than waited for, and dates in access that have passed are passed, so that the answer can name what happened.
+rather than waited for, dates in access that have passed are passed, and who is to be told something is told on
+the day, so that the answer can name what happened.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from accounts.models import App
-from billing.models import Access, StripeConnection, StripeEvent
+from billing.models import Access, StripeConnection, StripeEvent, Subscription
+from billing.services.reminders import remind
 from billing.services.subscriptions import pass_date
 from billing.stripe.connect import CONNECTED, SANDBOX_SECONDS
 from billing.stripe.errors import StripeRefused, StripeUnavailable
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 LONGEST = timedelta(days=5 * 366)
 CAUSE = "system:clock"
 MOST_DATES = 1000
+MOST_STOPS = 20
 
 
 class ClockStands(Conflict):
@@ -63,6 +66,15 @@ def move_clock(
     account_id = _account_to_move(scope)
     target = to if to is not None else now(scope) + (advance or timedelta())
     _refuse_wrong_way(scope, target, "to" if to is not None else "advance")
+    for stop in [*_reminders_until(scope, target), target]:
+        scope = _move_to(scope, account_id, stop, before)
+    return scope
+
+
+def _move_to(
+    scope: Scope, account_id: str | None, target: datetime, before: Callable[[Scope, str], object] | None
+) -> Scope:
+    """Move both clocks to a moment and let all happen that it brings; return the app's scope at that time."""
     if account_id is not None:
         if before is not None:
             before(scope, account_id)
@@ -77,7 +89,15 @@ def move_clock(
     if account_id is not None:
         _follow_stripe(later, account_id)
     _pass_dates(later)
+    _tell_what_is_due(later)
     return later
+
+
+def _reminders_until(scope: Scope, target: datetime) -> list[datetime]:
+    """Return the moments ahead at which somebody is to be told something: what is over by then is not told any more."""
+    with reading(scope):
+        rows = Subscription.objects.within(scope).filter(remind_at__gt=now(scope), remind_at__lt=target)
+        return list(rows.order_by("remind_at").values_list("remind_at", flat=True).distinct()[:MOST_STOPS])
 
 
 def _account_to_move(scope: Scope) -> str | None:
@@ -146,3 +166,16 @@ def _pass_dates(scope: Scope) -> None:
     for customer_id in customers:
         with change(scope):
             pass_date(scope, customer_id)
+
+
+def _tell_what_is_due(scope: Scope) -> None:
+    """Tell customers and the app of trials that end and of payments that are due, each as often as the settings say."""
+    for _ in range(MOST_STOPS):
+        with reading(scope):
+            rows = Subscription.objects.within(scope).filter(remind_at__lte=now(scope)).order_by("remind_at", "id")
+            due = list(rows.values_list("id", flat=True)[:MOST_DATES])
+        if not due:
+            return
+        for subscription_id in due:
+            with change(scope):
+                remind(scope, subscription_id)

@@ -9,11 +9,11 @@ from accounts.services.customers import find_customer
 from billing.models import StripeCustomer, Subscription
 from billing.services.seats import OVER, run_by
 from billing.stripe.buyers import forget_at_stripe
-from billing.stripe.checkout import check_way_back
 from billing.stripe.connect import connection_of
 from billing.stripe.errors import NeverBought, PortalIsPrivate, StripeObjectGone
 from billing.stripe.gateway import ConnectedAccount
 from billing.stripe.intents import perform, record_intent, settle
+from billing.stripe.pages import check_way_back
 from stackbe.kernel.transactions import change
 
 if TYPE_CHECKING:

@@ -14,12 +14,13 @@ from uuid import UUID
 from accounts import seats as registry
 from billing.errors import AlreadySubscribed
 from billing.models import Checkout, Subscription
+from billing.models.stripe import STANDING
 from billing.services import seats
-from billing.stripe.checkout import STANDING, expire_page
 from billing.stripe.endings import cancel_subscription
 from billing.stripe.errors import AccountLost, StripeObjectGone, StripeRefused
 from billing.stripe.gateway import ConnectedAccount
 from billing.stripe.intents import perform, record_intent, settle
+from billing.stripe.pages import expire_page
 from billing.stripe.sync import sync_until_done
 from billing.stripe.translate import main_item
 from stackbe.kernel.audit import audit

@@ -203,8 +203,19 @@ def _add_payments(account: ConnectedAccount, invoice: Json) -> None:
         invoice["action_required"] = "requires_action" in statuses
         return
     invoice["charges"] = [
-        charge for each in intents if each for charge in account.list("charge", {"payment_intent": each}, most=20)
+        {**charge, "disputed": _is_disputed(account, charge)}
+        for each in intents
+        if each
+        for charge in account.list("charge", {"payment_intent": each}, most=20)
     ]
+
+
+def _is_disputed(account: ConnectedAccount, charge: Json) -> bool:
+    """Say whether a charge's money is disputed or lost. Stripe goes on calling one `disputed` that was won."""
+    if not charge.get("disputed"):
+        return False
+    found = list(account.list("dispute", {"charge": charge["id"]}, most=20))
+    return not found or any(each.get("status") not in WON for each in found)
 
 
 def _invoice_of(account: ConnectedAccount, kind: str, object_id: str) -> str:
@@ -230,6 +241,8 @@ def _scheduled(account: ConnectedAccount, kind: str, object_id: str) -> str:
         return ""
 
 
+# How Stripe calls disputes that were decided for the tenant, who has the money.
+WON = frozenset({"won", "warning_closed"})
 # What is not recorded itself, but changes something that is: what that is, and how to find it.
 ABOUT: dict[str, tuple[str, Callable[[ConnectedAccount, str, str], str]]] = {
     "charge": ("invoice", _invoice_of),

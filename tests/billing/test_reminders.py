@@ -158,13 +158,22 @@ def test_a_full_refund_ends_access_where_the_app_says_so_and_the_next_payment_re
         assert all(step["cause"].startswith("stripe:evt_") for step in history)
 
 
-def test_a_dispute_ends_access_where_the_app_says_so(shop: Shop):
+def test_a_dispute_ends_access_where_the_app_says_so_until_it_is_won(shop: Shop):
     settings(shop, revokeOnDispute=True)
     subscription = shop.subscribe()
     charge = shop.sandbox.get("/v1/charges", shop.account_id)["data"][0]["id"]
 
-    shop.sandbox.call("POST", "/_sandbox/disputes", {"account": shop.account_id, "charge": charge})
+    opened = shop.sandbox.call("POST", "/_sandbox/disputes", {"account": shop.account_id, "charge": charge})
     shop.deliver("charge.dispute.created")
 
     assert shop.api.get(f"/subscriptions/{subscription['id']}/access").json()["reason"] == "revoked"
     assert shop.api.get(f"/entitlements?customerId={shop.customer()}").json()["planId"] is None
+    assert shop.api.get("/invoices").json()["data"][0]["disputed"] is True
+
+    decided = {"account": shop.account_id, "dispute": opened["id"], "status": "won"}
+    shop.sandbox.call("POST", "/_sandbox/disputes", decided)
+    shop.deliver("charge.dispute.closed")
+
+    assert shop.api.get(f"/subscriptions/{subscription['id']}/access").json()["hasAccess"] is True
+    assert shop.api.get("/invoices").json()["data"][0]["disputed"] is False
+    assert shop.events().count("payment.disputed") == 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from django.core import mail as mailbox
 
 from accounts.models import App
 from stackbe.kernel.clock import render, wall_clock
 from stackbe.kernel.transactions import change
 from tests.cast import Api
+from tests.queue import run_jobs
 from tests.refusals import assert_needs_credential, assert_needs_scope, assert_refuses_each
 
 PATH = "/test/clock"
@@ -42,8 +44,32 @@ def test_a_trial_without_a_card_ends_on_its_day(shop):
     early = types(shop.api.post(PATH, {"advance": "13d"}))
     late = types(shop.api.post(PATH, {"advance": "36h"}))
 
+    assert "subscription.trial_ending" in early
     assert "subscription.canceled" not in early
     assert "subscription.canceled" in late
+
+
+def test_who_is_to_be_told_something_on_the_way_is_told(shop):
+    trial = shop.add_plan("Trial", 1900, trialDays=14, trialRequiresCard=False)
+    for email in ("ada@example.com", "bob@example.com"):
+        shop.api.post("/customers", {"email": email})
+    shop.api.post("/subscriptions", {"customerId": shop.customer("bob@example.com"), "planId": trial})
+    shop.subscribe()
+    buyer = shop.sandbox.get("/v1/customers", shop.account_id)["data"][0]["id"]
+    refuses = {"account": shop.account_id, "customer": buyer, "payment": "decline"}
+    shop.sandbox.call("POST", "/_sandbox/payment", refuses)
+
+    told = types(shop.api.post(PATH, {"advance": "32d"}))
+    run_jobs()
+    first = [mail.to[0] for mail in mailbox.outbox]
+    shop.api.post(PATH, {"advance": "2d"})
+    run_jobs()
+
+    assert [each for each in told if each in {"subscription.trial_ending", "subscription.canceled"}] == [
+        "subscription.trial_ending", "subscription.canceled",
+    ]  # fmt: skip
+    assert first == ["ada@example.com"]
+    assert [mail.to[0] for mail in mailbox.outbox] == ["ada@example.com"] * 2
 
 
 def test_limits_reset_and_reservations_end_by_the_moved_clock(acme, acme_api):

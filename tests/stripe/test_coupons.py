@@ -63,7 +63,7 @@ def test_an_amount_comes_off_in_its_currency(shop: Any):
 def test_its_code_takes_its_share_off_at_the_checkout_in_any_case(shop: Any):
     shop.api.post("/coupons", HALF)
 
-    shop.subscribe(couponCode="HALF-OFF")
+    shop.subscribe(couponCode="half-Off")
 
     [invoice] = shop.api.get(f"/invoices?customerId={shop.customer()}").json()["data"]
     assert (invoice["status"], invoice["amountPaidCents"]) == ("paid", 1450)

@@ -129,8 +129,12 @@ def create_promotion_code(ctx: Context, given: Json) -> Json:
 
 @route("GET", "/v1/promotion_codes")
 def list_promotion_codes(ctx: Context, given: Json) -> Json:
-    """Promotion codes of the account."""
-    where: Json = {name: given[name] for name in ("active", "code", "customer") if name in given}
+    """Promotion codes of the account; a `code` is compared without regard to case."""
+    where: Json = {name: given[name] for name in ("active", "customer") if name in given}
+    if "code" in given:
+        # One that nobody has is compared as it came, and found by nobody.
+        spelt = (each["code"] for each in ctx.select("promotion_code") if each["code"].lower() == given["code"].lower())
+        where["code"] = next(spelt, given["code"])
     if "coupon" in given:
         where["promotion.coupon"] = given["coupon"]
     return listing(ctx, "promotion_code", "/v1/promotion_codes", given, where)
