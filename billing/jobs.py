@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from billing.services.reminders import remind
 from billing.services.subscriptions import pass_date
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import job, periodic
-from stackbe.kernel.scope import system_scope
+from stackbe.kernel.scope import Scope, system_scope
 from stackbe.kernel.transactions import change
 
 MOST = 500
@@ -48,71 +49,50 @@ def announce_default_job(app_id: str, after: str) -> None:
 @periodic("billing.pass_dates", "* * * * *")
 def pass_dates_job(timestamp: int) -> None:
     """Announce access that the clock has changed. Checks saw it at the very moment; apps hear of it here."""
-    for _ in range(ROUNDS):
-        if pass_dates() < MOST:
-            return
+    _round_after_round(pass_dates)
 
 
 @periodic("billing.send_reminders", "* * * * *")
 def send_reminders_job(timestamp: int) -> None:
     """Tell customers of trials that end and of payments that are due, by each app's clock."""
-    for _ in range(ROUNDS):
-        if send_reminders() < MOST:
-            return
-
-
-def send_reminders() -> int:
-    """Tell what is due; return for how many subscriptions it was done. One that fails does not hold up the others."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select tenant_id, app_id, subscription_id, environment, clock_offset_ms from lookup.reminders_due(%s, %s)",
-            [wall_clock(), MOST],
-        )
-        rows = cursor.fetchall()
-    done = 0
-    for tenant_id, app_id, subscription_id, environment, offset_ms in rows:
-        scope = system_scope(
-            tenant_id,
-            app_id,
-            actor_name="clock",
-            environment=environment,
-            clock_offset=timedelta(milliseconds=offset_ms),
-        )
-        try:
-            with change(scope):
-                remind(scope, subscription_id)
-        except Exception:
-            log.exception("a reminder could not be sent", extra={"app": str(app_id)})
-        else:
-            done += 1
-    return done
+    _round_after_round(send_reminders)
 
 
 def pass_dates() -> int:
-    """Refresh customers whose access has reached one of its dates; return for how many it was done.
+    """Refresh customers whose access has reached one of its dates; return for how many it was done."""
+    asked = "select tenant_id, app_id, customer_id, environment, clock_offset_ms from lookup.changing_access(%s, %s)"
+    return _for_each_due(asked, pass_date, "a date could not be passed")
+
+
+def send_reminders() -> int:
+    """Tell what is due; return for how many subscriptions it was done."""
+    asked = "select tenant_id, app_id, subscription_id, environment, clock_offset_ms from lookup.reminders_due(%s, %s)"
+    return _for_each_due(asked, remind, "a reminder could not be sent")
+
+
+def _round_after_round(work: Callable[[], int]) -> None:
+    for _ in range(ROUNDS):
+        if work() < MOST:
+            return
+
+
+def _for_each_due(asked: str, work: Callable[[Scope, UUID], object], complaint: str) -> int:
+    """Do something for each row that is due, of whichever app, in a change of its own; return for how many.
 
     One that fails is logged and left for the next minute: it must not hold up the others.
     """
-    done = 0
     with connection.cursor() as cursor:
-        cursor.execute(
-            "select tenant_id, app_id, customer_id, environment, clock_offset_ms from lookup.changing_access(%s, %s)",
-            [wall_clock(), MOST],
-        )
+        cursor.execute(asked, [wall_clock(), MOST])
         rows = cursor.fetchall()
-    for tenant_id, app_id, customer_id, environment, offset_ms in rows:
-        scope = system_scope(
-            tenant_id,
-            app_id,
-            actor_name="clock",
-            environment=environment,
-            clock_offset=timedelta(milliseconds=offset_ms),
-        )
+    done = 0
+    for tenant_id, app_id, target_id, environment, offset_ms in rows:
+        offset = timedelta(milliseconds=offset_ms)
+        scope = system_scope(tenant_id, app_id, actor_name="clock", environment=environment, clock_offset=offset)
         try:
             with change(scope):
-                pass_date(scope, customer_id)
+                work(scope, target_id)
         except Exception:
-            log.exception("a date could not be passed", extra={"app": str(app_id)})
+            log.exception(complaint, extra={"app": str(app_id)})
         else:
             done += 1
     return done

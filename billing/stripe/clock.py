@@ -97,7 +97,8 @@ def _reminders_until(scope: Scope, target: datetime) -> list[datetime]:
     """Return the moments ahead at which somebody is to be told something: what is over by then is not told any more."""
     with reading(scope):
         rows = Subscription.objects.within(scope).filter(remind_at__gt=now(scope), remind_at__lt=target)
-        return list(rows.order_by("remind_at").values_list("remind_at", flat=True).distinct()[:MOST_STOPS])
+        found = rows.order_by("remind_at").values_list("remind_at", flat=True).distinct()[:MOST_STOPS]
+        return [stop for stop in found if stop is not None]
 
 
 def _account_to_move(scope: Scope) -> str | None:
