@@ -71,7 +71,7 @@ def ask(application, method, path, headers, body):
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "443",
         "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "192.0.2.7",
+        "REMOTE_ADDR": "127.0.0.1",
         "CONTENT_TYPE": "application/json",
         "CONTENT_LENGTH": str(len(content)),
         "HTTP_HOST": "localhost",

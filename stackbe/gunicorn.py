@@ -45,14 +45,30 @@ UNREADABLE = (
     " (at most 100, of 8,190 bytes each) are too long. Shorten them; long values belong in the body."
 )
 
+# For TLS 1.2: forward secrecy and authenticated encryption alone. TLS 1.3 has nothing else.
+CIPHERS = ":".join(
+    f"ECDHE-{proof}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for proof in ("ECDSA", "RSA")
+)
 certfile = os.environ.get("TLS_CERT_FILE") or None
 keyfile = os.environ.get("TLS_KEY_FILE") or None
 
 
+# The scheme and the caller are told by proxies alone, and those the application knows (stackbe/kernel/proxies.py).
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+
+
 def ssl_context(_config: Any, default_ssl_context_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """TLS 1.2 at least, whatever the machine's OpenSSL would still speak."""
+    """TLS as Mozilla's intermediate profile has it, whatever the machine's OpenSSL would still speak."""
     context = default_ssl_context_factory()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    # One curve that every client speaks: of OpenSSL's own choice Python cannot leave out those that the profile lacks.
+    context.set_ecdh_curve("prime256v1")
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     return context
 
 
@@ -67,6 +83,8 @@ def refuse_in_json(sock: socket.socket, status: int, _reason: str, message: str)
 
     Nothing is known of such a request, its path neither, so every caller gets the shape of `/v1`.
     """
+    from stackbe.kernel.headers import standing  # noqa: PLC0415  # it reads settings, which stand by now
+
     crashed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     found = HTTPStatus.INTERNAL_SERVER_ERROR if crashed else HTTPStatus.BAD_REQUEST
     request_id = uuid4().hex
@@ -78,11 +96,16 @@ def refuse_in_json(sock: socket.socket, status: int, _reason: str, message: str)
         "requestId": request_id,
     }
     body = json.dumps(said).encode()
-    head = (
-        f"HTTP/1.1 {found.value} {found.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        f"X-Request-Id: {request_id}\r\nCache-Control: no-store\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    util.write_nonblock(sock, head.encode("ascii") + body)
+    headers = {
+        **standing(),
+        "Connection": "close",
+        "Content-Type": "application/json",
+        "X-Request-Id": request_id,
+        "Cache-Control": "no-store",
+        "Content-Length": str(len(body)),
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    util.write_nonblock(sock, f"HTTP/1.1 {found.value} {found.phrase}\r\n{head}\r\n".encode("ascii") + body)
 
 
 util.write_error = refuse_in_json

@@ -7,9 +7,11 @@ and make their own random secrets.
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import environ
@@ -22,7 +24,7 @@ env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-def refuse(what: str) -> None:
+def refuse(what: str) -> NoReturn:
     """Stop the start with one sentence."""
     raise ImproperlyConfigured(what)
 
@@ -33,6 +35,26 @@ def required(name: str, hint: str) -> str:
     if not value:
         refuse(f"{name} is not set. {hint}")
     return value
+
+
+# Where proxies connect from unless TRUSTED_PROXY_ADDRESSES says: no address that the internet reaches us from.
+INTERNAL = [
+    "127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10",
+    "fc00::/7", "fe80::/10",
+]  # fmt: skip
+
+
+def proxy_networks(given: list[str]) -> list[str]:
+    """Return networks as they are spelt at length, or stop at one that is none or takes in everybody."""
+    try:
+        networks = [ipaddress.ip_network(each.strip()) for each in given]
+    except ValueError as wrong:
+        refuse(
+            f"TRUSTED_PROXY_ADDRESSES: {wrong}. Give addresses or networks by commas, such as 192.0.2.10,10.0.0.0/8."
+        )
+    if any(not network.prefixlen for network in networks):
+        refuse("TRUSTED_PROXY_ADDRESSES must not take in everybody: whoever is in it is believed.")
+    return [str(network) for network in networks]
 
 
 # What kind of deployment this is.
@@ -69,11 +91,32 @@ if not PRODUCTION:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]", "testserver"]
 if "*" in ALLOWED_HOSTS:
     refuse("ALLOWED_HOSTS must name hosts, not `*`.")
+# How many proxies stand in front, and the networks that they connect from: what anybody else forwards is dropped.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+TRUSTED_PROXY_ADDRESSES = proxy_networks(env.list("TRUSTED_PROXY_ADDRESSES", default=[])) or INTERNAL
+if TRUSTED_PROXIES < 0:
+    refuse("TRUSTED_PROXIES is how many proxies stand in front: 0 for none, 1, 2 and so on.")
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+elif TRUSTED_PROXY_ADDRESSES is not INTERNAL:
+    refuse("TRUSTED_PROXY_ADDRESSES names proxies, but TRUSTED_PROXIES says that there are none. Say how many.")
 # The header in which the proxy tells a caller's country, such as CF-IPCountry; believed behind a proxy only.
-COUNTRY_HEADER = env.str("COUNTRY_HEADER", default="") if TRUSTED_PROXIES else ""
+COUNTRY_HEADER = env.str("COUNTRY_HEADER", default="")
+if COUNTRY_HEADER and not TRUSTED_PROXIES:
+    refuse("COUNTRY_HEADER is a proxy's to send, but TRUSTED_PROXIES says that there is none. Say how many.")
+# The certificate that gunicorn speaks TLS with (stackbe/gunicorn.py); without one a proxy speaks it.
+TLS_FILES = {name: env.str(name, default="") for name in ("TLS_CERT_FILE", "TLS_KEY_FILE")}
+if any(TLS_FILES.values()):
+    for _name, _file in TLS_FILES.items():
+        if not _file:
+            refuse(f"{_name} is not set. A certificate and its key go together: set both, or neither behind a proxy.")
+        if STACKBE_ROLE == "web" and not os.access(_file, os.R_OK):
+            refuse(f"{_name} names {_file}, which this process cannot read.")
+elif PRODUCTION and STACKBE_ROLE == "web" and not TRUSTED_PROXIES:
+    refuse(
+        "Nothing here speaks TLS. Set TLS_CERT_FILE and TLS_KEY_FILE, or set TRUSTED_PROXIES to how many proxies"
+        " stand in front and have them send X-Forwarded-Proto. See docs/production.md."
+    )
 
 # The database: one PostgreSQL, one role per kind of process.
 _URLS = {
@@ -163,6 +206,9 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
 
 MIDDLEWARE = [
     "stackbe.kernel.middleware.RequestContext",
+    "stackbe.kernel.headers.Headers",
+    "stackbe.kernel.visitors.AddressLimit",
+    "stackbe.kernel.middleware.NothingInClear",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "stackbe.kernel.middleware.CanonicalHost",
@@ -243,7 +289,8 @@ CONSOLE_HOURS = env.int("CONSOLE_HOURS", default=8)
 
 # Headers.
 SECURE_SSL_REDIRECT = REQUIRE_HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^v1/", r"^healthz$", r"^readyz$"]
+# What machines ask is answered or refused as it came (NothingInClear); the rest is a page.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if REQUIRE_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = REQUIRE_HTTPS
 SECURE_HSTS_PRELOAD = REQUIRE_HTTPS
@@ -298,6 +345,8 @@ ADDRESS_LIMITS = {
     "signup": (env.int("LIMIT_SIGNUP_PER_HOUR", default=10), 3600),
     "page": (env.int("LIMIT_PAGE_PER_MINUTE", default=300), 60),
     "api": (env.int("LIMIT_PAGE_PER_MINUTE", default=300), 60),
+    # Per process: it is counted in memory, being no query's worth.
+    "file": (env.int("LIMIT_FILE_PER_MINUTE", default=3000), 60),
 }
 # Developers who ask for sign-in mail from one address, an office behind one router for example.
 SIGN_IN_MAIL_PER_CALLER = f"{env.int('LIMIT_SIGN_IN_MAIL_PER_15_MINUTES', default=30)}/15m"
@@ -403,6 +452,8 @@ SECRET_SCANNING_KEYS_URL = env.str(
 )
 ADVISORY_URL = env.str("ADVISORY_URL", default="https://api.osv.dev/v1/querybatch")
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", default=f"mailto:security@{_host}")
+if SECURITY_CONTACT and not re.fullmatch(r"(mailto:|https://|tel:)[^\s]+", SECURITY_CONTACT):
+    refuse("SECURITY_CONTACT must be one address as RFC 9116 has it: mailto:…, https://… or tel:….")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 UNFOLD = {

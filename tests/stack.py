@@ -173,6 +173,7 @@ def make(folder: Path, database: str) -> Stack:
         "LIMIT_FAILED_CREDENTIALS_PER_MINUTE": "1000",
         "LIMIT_AUTH_PER_MINUTE": "1000",
         "LIMIT_SIGNUP_PER_HOUR": "1000",
+        "LIMIT_PAGE_PER_MINUTE": "10000",
         "LIMIT_SIGN_IN_MAIL_PER_15_MINUTES": "1000",
         "PYTHONWARNINGS": "ignore",
     }

@@ -19,6 +19,7 @@ from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.views import View
 from django_ratelimit.core import is_ratelimited
+from django_ratelimit.exceptions import Ratelimited
 
 from accounts.dashboard import step_up
 from accounts.errors import AppNotFound
@@ -84,7 +85,7 @@ class MemberPage(View):
         if is_ratelimited(
             request, group="dashboard", key="user_or_ip", rate=FORMS_PER_MINUTE, method=("POST",), increment=True
         ):
-            return self.failure_page(429)
+            raise Ratelimited
         self.visit = getattr(request, "visit", None)
         try:
             self.enter(**kwargs)

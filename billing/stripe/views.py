@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 from django_ratelimit.core import is_ratelimited
+from django_ratelimit.exceptions import Ratelimited
 
 from accounts.dashboard import step_up
 from accounts.lookups import known_app
@@ -144,7 +145,7 @@ def page_of(app_id: str) -> str:
 def _member(request: HttpRequest, app_id: str) -> Scope:
     """Return the developer's scope in the app, or refuse: the account is the owner's and the admins' to connect."""
     if is_ratelimited(request, group="stripe-connect", key="user_or_ip", rate=PRESSES, increment=True):
-        raise PermissionDenied("Too many tries. Wait a minute.")
+        raise Ratelimited
     try:
         app = known_app(ids.decode("app", app_id))
     except ids.MalformedId:

@@ -188,7 +188,7 @@ def standing_headers() -> list[tuple[str, str]]:
 
     The outermost is left out: it gives each request an id of its own.
     """
-    chain: Any = lambda _request: HttpResponse()  # noqa: E731  # what answers is empty
+    chain: Any = lambda _request: HttpResponse(content_type=JSON)  # noqa: E731  # what answers is empty
     for name in reversed(settings.MIDDLEWARE[1:]):
         chain = import_string(name)(chain)
     name, value = settings.SECURE_PROXY_SSL_HEADER or ("wsgi.url_scheme", "https")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 
+from stackbe.kernel import proxies
 from stackbe.kernel.ids import encode, new_id
 
 if TYPE_CHECKING:
@@ -32,15 +33,13 @@ class HasMeta(Protocol):
 def client_address(request: HasMeta) -> str:
     """Return the caller's IP address.
 
-    X-Forwarded-For is believed only for as many hops as TRUSTED_PROXIES counts: anything to the
-    left of those was written by the caller.
+    X-Forwarded-For is believed only for as many hops as TRUSTED_PROXIES counts, and only where a proxy of
+    ours wrote it (stackbe/kernel/proxies.py).
     """
     hops = settings.TRUSTED_PROXIES
     peer: str = request.META.get("REMOTE_ADDR", "")
     if hops:
-        forwarded = [p.strip() for p in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-        if len(forwarded) >= hops:
-            peer = forwarded[-hops]
+        peer = proxies.forwarded_for(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""), hops)
     return _canonical_address(peer)
 
 

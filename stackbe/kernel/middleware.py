@@ -19,6 +19,7 @@ from django_htmx.middleware import HtmxMiddleware
 from stackbe.kernel import http, logs, tally
 from stackbe.kernel.errors import Forbidden
 from stackbe.kernel.failures import plain_error
+from stackbe.kernel.visitors import is_api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("stackbe.request")
 NO_COMPARISON = frozenset({"/healthz", "/readyz"})
+HTTPS_ONLY = "This is served over https only. Use the address that begins with https://."
+IN_CLEAR = f"{HTTPS_ONLY} Your credential went over the network in the clear: revoke it."
 
 
 class RequestContext:
@@ -59,6 +62,28 @@ class RequestContext:
         return response
 
 
+class NothingInClear:
+    """Refuses over plain http what must not be led to https: calls of the API, other services, any credential.
+
+    A redirect would have the credential sent once more, and its sender never learn that it was overheard.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        """Take the next in line."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Refuse a request, or pass it on: pages are redirected by Django's own middleware."""
+        if not settings.REQUIRE_HTTPS or request.is_secure() or request.path in NO_COMPARISON:
+            return self.get_response(request)
+        credential = "Authorization" in request.headers
+        if credential:
+            log.warning("credential sent over plain http; revoke it")
+        if credential or is_api(request.path) or request.path.startswith("/webhooks/"):
+            return plain_error(Forbidden(IN_CLEAR if credential else HTTPS_ONLY))
+        return self.get_response(request)
+
+
 class CanonicalHost:
     """Sends pages asked for under another spelling of the host (127.0.0.1) to the one of BASE_URL.
 
@@ -73,12 +98,8 @@ class CanonicalHost:
         self.console = urlsplit(settings.CONSOLE_URL).netloc
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Redirect a page, refuse an API call over plain http, or pass on."""
-        if request.path.startswith("/v1/"):
-            if settings.REQUIRE_HTTPS and not request.is_secure():
-                if request.headers.get("Authorization"):
-                    log.warning("credential sent over plain http; revoke it")
-                return plain_error(Forbidden("The API is served over https only."))
+        """Redirect a page, or pass on."""
+        if is_api(request.path):
             return self.get_response(request)
         wanted, base = self.canonical, settings.BASE_URL
         if in_console(request):
@@ -99,7 +120,7 @@ def in_console(request: HttpRequest) -> bool:
 
 def is_page(request: HttpRequest) -> bool:
     """Say whether a browser asks; under /v1 nothing reads a cookie, so there is no CSRF to guard."""
-    return not request.path.startswith(("/v1/", "/webhooks/stripe/"))
+    return not (is_api(request.path) or request.path.startswith("/webhooks/stripe/"))
 
 
 class _PagesOnly:

@@ -15,6 +15,7 @@ from django.conf import settings
 from stackbe.kernel import http, logs
 from stackbe.kernel.errors import ServiceUnavailable
 from stackbe.kernel.failures import error_body
+from stackbe.kernel.headers import standing
 from stackbe.kernel.wire import encode_json
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ class Prompt:
         finally:
             http.request_id.reset(token)
         headers = {
+            **standing(),
             "Content-Type": "application/json",
             "Content-Length": str(len(body)),
             "Cache-Control": "no-store",
             "Retry-After": str(RETRY_AFTER_SECONDS),
             "X-Request-Id": identifier,
+            "Vary": "origin",
         }
         start_response("503 Service Unavailable", list(headers.items()))
         return [body]

@@ -54,7 +54,8 @@ def html_page(request: HttpRequest, message_id: str) -> HttpResponse:
     mail = _mail(message_id)
     if not mail["html"]:
         raise Http404
-    return HttpResponse(mail["html"])
+    # Its pictures come from elsewhere, as they do in a mail program.
+    return HttpResponse(mail["html"], headers={"Cross-Origin-Embedder-Policy": "unsafe-none"})
 
 
 def _mail(message_id: str) -> dict[str, Any]:

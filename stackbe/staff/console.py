@@ -18,6 +18,7 @@ from django.templatetags.static import static
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.views.decorators.cache import never_cache
 from django_ratelimit.core import is_ratelimited
+from django_ratelimit.exceptions import Ratelimited
 from unfold.admin import ModelAdmin
 from unfold.sites import UnfoldAdminSite
 
@@ -142,7 +143,7 @@ class Console(UnfoldAdminSite):
             if request.method not in methods:
                 return HttpResponseNotAllowed(sorted(methods))
             if is_ratelimited(request, group="console", key="user_or_ip", rate="120/m", increment=True):
-                return HttpResponse("Too many requests. Wait a minute.", status=429)
+                raise Ratelimited
             if self.has_permission(request):
                 entry.touch(request.session)
             response: HttpResponse = guarded(request, *args, **kwargs)

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from stackbe.kernel.limits import HOUR
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.senders import sends_too_often
 from stackbe.kernel.serializers import EMAIL_LENGTH, holds_card_number
@@ -75,7 +76,9 @@ def contact(request: HttpRequest) -> HttpResponse:
     wanted = form.cleaned_data
     if sends_too_often(request, "contact", wanted["email"], per_caller=PER_CALLER, per_address=PER_ADDRESS):
         form.add_error(None, TOO_OFTEN)
-        return render(request, "trust/contact.html", {"form": form}, status=429)
+        refused = render(request, "trust/contact.html", {"form": form}, status=429)
+        refused["Retry-After"] = str(HOUR)
+        return refused
     scope = platform_scope("contact form")
     with change(scope):
         ticket = open_ticket(scope, **wanted)

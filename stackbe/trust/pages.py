@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 log = logging.getLogger("stackbe.pages")
+# The forms that django-ratelimit guards with its decorator are counted by the minute.
+MINUTE = 60
 
 
 def _answer(request: HttpRequest, failure: ApiError) -> HttpResponse:
@@ -26,7 +28,10 @@ def _answer(request: HttpRequest, failure: ApiError) -> HttpResponse:
         return plain_error(failure)
     context = {"status": failure.status, "message": str(failure), "request_id": http.request_id.get()}
     html = render_to_string(f"errors/{failure.status}.html", context)
-    return HttpResponse(html, status=failure.status)
+    response = HttpResponse(html, status=failure.status)
+    if failure.retry_after_seconds is not None:
+        response["Retry-After"] = str(failure.retry_after_seconds)
+    return response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -35,9 +40,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 403, or 429 where django-ratelimit refused a form."""
+    """Answer 403, or 429 where somebody asks too often: django-ratelimit says of forms, AddressLimit of pages."""
     if isinstance(exception, Ratelimited):
-        return _answer(request, RateLimited("Too many tries from here. Wait a minute, then go on."))
+        wait = getattr(exception, "retry_after_seconds", MINUTE)
+        return _answer(
+            request, RateLimited(f"Too many tries from here. Go on in {wait} seconds.", retry_after_seconds=wait)
+        )
     return _answer(request, Forbidden(str(exception) or "You may not see this page."))
 
 

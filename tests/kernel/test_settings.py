@@ -15,6 +15,7 @@ SAFE = {
     "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-0123456789abcdefghijklmnopqrstuvwxyz",
     "STACKBE_MASTER_KEY": f"k1:{base64.b64encode(bytes(range(32))).decode()}",
     "BASE_URL": "https://billing.example.com",
+    "TRUSTED_PROXIES": "1",
     "DATABASE_URL": "postgres://stackbe_web:x@db.example.com/stackbe",
     "DATABASE_STAFF_URL": "postgres://stackbe_staff:x@db.example.com/stackbe",
     "EMAIL_URL": "smtp+tls://user:word@mail.example.com:587",
@@ -66,6 +67,19 @@ REFUSED = {
         "AUDIT_HEADS_ENDPOINT",
     ),
     "an unknown role": ({"STACKBE_ROLE": "superuser"}, "STACKBE_ROLE"),
+    "nobody who speaks TLS": ({"TRUSTED_PROXIES": None}, "TLS_CERT_FILE"),
+    "a certificate without its key": ({"TLS_CERT_FILE": __file__}, "TLS_KEY_FILE"),
+    "a key without its certificate": ({"TLS_KEY_FILE": __file__}, "TLS_CERT_FILE"),
+    "a certificate that is not there": ({"TLS_CERT_FILE": "/nowhere", "TLS_KEY_FILE": __file__}, "TLS_CERT_FILE"),
+    "fewer proxies than none": ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES"),
+    "a proxy that is no address": ({"TRUSTED_PROXY_ADDRESSES": "nginx"}, "TRUSTED_PROXY_ADDRESSES"),
+    "everybody as a proxy": ({"TRUSTED_PROXY_ADDRESSES": "0.0.0.0/0"}, "TRUSTED_PROXY_ADDRESSES"),
+    "the address of a proxy that is none": (
+        {"TRUSTED_PROXY_ADDRESSES": "192.0.2.10", "TRUSTED_PROXIES": "0"},
+        "TRUSTED_PROXIES",
+    ),
+    "a country that nobody tells": ({"COUNTRY_HEADER": "CF-IPCountry", "TRUSTED_PROXIES": "0"}, "COUNTRY_HEADER"),
+    "a contact that is no address": ({"SECURITY_CONTACT": "security@example.com"}, "SECURITY_CONTACT"),
 }
 
 

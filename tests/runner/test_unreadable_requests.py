@@ -40,3 +40,5 @@ def test_it_is_400_in_the_shape_of_the_api(live_stack, request_bytes):
     assert b"Content-Type: application/json" in head
     assert (told["statusCode"], told["error"], told["code"]) == (400, "Bad Request", "VALIDATION_ERROR")
     assert told["requestId"].encode() in head
+    assert b"X-Content-Type-Options: nosniff" in head
+    assert b"Content-Security-Policy: default-src 'none'" in head

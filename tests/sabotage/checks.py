@@ -274,6 +274,12 @@ CHECKS = (
             "kernel/test_limits.py::test_five_times_the_limit_over_a_window_edge_passes_it_once",
             "kernel/test_limits.py::test_racers_from_many_connections_pass_the_limit_exactly",
             "apikeys/test_authentication.py::test_a_forged_forwarding_header_does_not_shed_the_limit",
+            "kernel/test_proxies.py::test_the_caller_is_whom_the_outermost_of_our_proxies_names",
+            "kernel/test_proxies.py::test_what_others_forward_is_dropped_before_anything_reads_it",
+            "security/test_edges.py::test_every_page_has_its_headers_and_a_limit",
+            "security/test_edges.py::test_every_call_of_the_api_has_its_headers_and_a_limit",
+            "security/test_edges.py::test_a_forged_event_and_a_wrong_address_of_an_inbox_are_counted_and_a_proven_one_is_not",
+            "security/test_edges.py::test_without_the_database_a_process_counts_for_itself",
         ),
     ),
     Check(
@@ -321,8 +327,16 @@ CHECKS = (
     ),
     Check(
         30,
-        "With unsafe settings production does not start, and says which.",
-        ("kernel/test_settings.py::test_production_refuses_to_start_with",),
+        "With unsafe settings production does not start, and says which; with safe ones TLS and headers are what "
+        "scanners ask for, at every URL.",
+        (
+            "kernel/test_settings.py::test_production_refuses_to_start_with",
+            "security/test_edges.py::test_every_page_has_its_headers_and_a_limit",
+            "security/test_edges.py::test_every_call_of_the_api_has_its_headers_and_a_limit",
+            "security/test_edges.py::test_what_is_answered_beside_the_pages_has_its_headers_too",
+            "security/test_edges.py::test_over_plain_http_pages_lead_to_https_and_nothing_else_does",
+            "security/test_tls.py::test_gunicorn_and_nginx_pass_mozillas_intermediate_profile",
+        ),
     ),
     Check(
         31,

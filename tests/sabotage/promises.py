@@ -38,12 +38,13 @@ def edited(promise: str, removes: str, path: str, text: str, instead: str, *, se
 
 
 PROMISES = (
-    edited(
+    Undone(
         "E1",
         "old TLS is refused",
-        "stackbe/gunicorn.py",
-        "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
-        '    context.minimum_version = ssl.TLSVersion.TLSv1\n    context.set_ciphers("ALL:@SECLEVEL=0")\n',
+        (
+            Edit("stackbe/gunicorn.py", "minimum_version = ssl.TLSVersion.TLSv1_2", "minimum_version = ssl.TLSVersion.TLSv1"),
+            Edit("stackbe/gunicorn.py", "    context.set_ciphers(CIPHERS)\n", '    context.set_ciphers("ALL:@SECLEVEL=0")\n'),
+        ),
         served=True,
     ),
     edited("E2", "HSTS is a year", "stackbe/settings.py", "SECURE_HSTS_SECONDS = 31_536_000", "SECURE_HSTS_SECONDS = 60", served=True),

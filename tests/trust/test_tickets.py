@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.test import Client
 
 from accounts.models import User
 from accounts.services.users import ensure_user
+from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.models import AuditEvent
 from stackbe.kernel.scope import PLATFORM, platform_scope
 from stackbe.kernel.transactions import change, reading
@@ -159,8 +160,20 @@ def test_after_20_hours_without_an_answer_the_security_role_is_mailed_once(brows
     assert response_times().overdue == 0
 
 
-def test_security_txt_points_to_the_form_and_does_not_run_out(client):
-    lines = client.get("/.well-known/security.txt", headers={"host": "localhost:8000"}).content.decode().splitlines()
+@pytest.mark.django_db
+def test_security_txt_is_as_rfc_9116_has_it_and_does_not_run_out(client):
+    answer = client.get("/.well-known/security.txt", headers={"host": "localhost:8000"})
+    fields = [line.split(": ", 1) for line in answer.content.decode().splitlines()]
+    once = dict(fields)
 
-    assert lines[0] == "Contact: http://localhost:8000/contact?subject=security"
-    assert sum(line.startswith("Expires: ") for line in lines) == 1
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    assert [value for name, value in fields if name == "Contact"] == [
+        "http://localhost:8000/contact?subject=security",
+        "mailto:security@localhost",
+    ]
+    assert len(fields) == len(once) + 1  # everything else stands there once
+    assert timedelta(days=90) < datetime.fromisoformat(once["Expires"]) - wall_clock() < timedelta(days=365)
+    assert once["Canonical"] == "http://localhost:8000/.well-known/security.txt"
+    assert once["Preferred-Languages"] == "en"
+    assert client.get("/security", headers={"host": "localhost:8000"}).status_code == 200
+    assert once["Policy"] == "http://localhost:8000/security"

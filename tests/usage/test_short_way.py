@@ -69,13 +69,14 @@ def ada(acme):
 def handed_on(monkeypatch):
     """Collect the requests that Django was asked to answer."""
     seen: list[str] = []
-    ordinary = application.application
+    hot = application.application
+    ordinary = hot.application
 
     def watched(environ, start):
         seen.append(environ["PATH_INFO"])
         return ordinary(environ, start)
 
-    monkeypatch.setattr(application, "application", watched)
+    monkeypatch.setattr(hot, "application", watched)
     return seen
 
 
@@ -136,11 +137,14 @@ def test_a_body_that_was_looked_at_is_whole_for_django(server, ada, handed_on):
 def test_plain_http_is_refused_where_https_is_asked_for(server, ada, settings):
     settings.REQUIRE_HTTPS = True
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.TRUSTED_PROXIES = 1
     path = f"/entitlements/check/sso?customerId={ada.id}"
+    proxy = {"REMOTE_ADDR": "10.0.0.2"}
 
-    assert server.serve("GET", path)[0] == 403
-    assert server.serve("GET", path, HTTP_X_FORWARDED_PROTO="http")[0] == 403
-    assert server.serve("GET", path, HTTP_X_FORWARDED_PROTO="https")[0] == 200
+    assert server.serve("GET", path, **proxy)[0] == 403
+    assert server.serve("GET", path, **proxy, HTTP_X_FORWARDED_PROTO="http")[0] == 403
+    assert server.serve("GET", path, HTTP_X_FORWARDED_PROTO="https")[0] == 403  # from whom no proxy is
+    assert server.serve("GET", path, **proxy, HTTP_X_FORWARDED_PROTO="https")[0] == 200
 
 
 def test_a_refusal_names_its_request_and_a_crash_says_nothing_of_itself(server, ada, monkeypatch, caplog):

@@ -24,6 +24,9 @@ DEVELOPMENT = "A development start is served over plain http."
 SAMPLE = 25
 OLD = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
 REFUSED_FROM = 400
+WEAK = "AES128-SHA:AES256-SHA:AES128-GCM-SHA256:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"
+# One of each kind of answer: a page, the API, a refusal of it, a file that is none.
+ANSWERED = ("/login", "/v1/openapi.json", "/v1/me", "/static/none")
 
 
 def in_transit(found: Found) -> None:
@@ -36,6 +39,8 @@ def in_transit(found: Found) -> None:
     spoken = handshake(host, port, ssl.create_default_context())
     found.need(spoken in {"TLSv1.2", "TLSv1.3"}, f"{spoken} with a valid certificate.", "No verified TLS handshake.")
     found.need(handshake(host, port, _old_client()) is None, "TLS 1.1 is refused.", "TLS older than 1.2 is spoken.")
+    weak = handshake(host, port, _weak_client())
+    found.need(weak is None, "Ciphers without forward secrecy are refused.", "A weak cipher is spoken.")
     _plain(found, f"http://{host}" if port == 443 else f"http://{host}:{port}")  # noqa: PLR2004  # the protocol's port
 
 
@@ -50,31 +55,50 @@ def _old_client() -> ssl.SSLContext:
     return context
 
 
+def _weak_client() -> ssl.SSLContext:
+    """Return a client that speaks TLS 1.2 with what Mozilla's intermediate profile leaves out: CBC, static RSA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(WEAK)
+    return context
+
+
 def _plain(found: Found, url: str) -> None:
     try:
         page = ask("GET", "/security", url=url)
         api = ask("GET", "/v1/me", url=url)
+        carried = ask("GET", "/login", headers={"Authorization": "Bearer nobody"}, url=url)
     except NotRun:
         found.need(holds=True, good="Nothing answers over plain http.", bad="")
         return
     led = page.headers.get("location", "").startswith("https://") or page.status >= REFUSED_FROM
     found.need(led, "Pages over plain http lead to https.", "A page is served over plain http.")
-    shut = api.status >= REFUSED_FROM and "location" not in api.headers
-    found.need(shut, "API calls over plain http are refused.", "The API answers or redirects over plain http.")
+    shut = all(answer.status >= REFUSED_FROM and "location" not in answer.headers for answer in (api, carried))
+    found.need(
+        shut,
+        "API calls and credentials over plain http are refused.",
+        "The API answers or redirects over plain http, or a credential is redirected.",
+    )
 
 
 def strict_transport(found: Found) -> None:
-    """Read the header of a page."""
+    """Read the header of a page, of the API, of a refusal and of a file."""
     if not settings.REQUIRE_HTTPS:
         found.not_run(DEVELOPMENT)
         return
-    header = ask("GET", "/login").headers.get("strict-transport-security", "")
+    short = [path for path in ANSWERED if not _is_a_year(ask("GET", path).headers.get("strict-transport-security", ""))]
+    found.need(
+        not short,
+        "One year, subdomains, preload, on every kind of answer.",
+        f"Missing or short of one year with preload: {', '.join(short)}.",
+    )
+
+
+def _is_a_year(header: str) -> bool:
     words = {word.strip().lower() for word in header.split(";")}
     ages = [int(word.partition("=")[2]) for word in words if word.startswith("max-age=") and word[8:].isdigit()]
-    whole = bool(ages) and ages[0] >= YEAR_SECONDS and {"includesubdomains", "preload"} <= words
-    found.need(
-        whole, "One year, subdomains, preload.", "The header is missing, or falls short of one year with preload."
-    )
+    return bool(ages) and ages[0] >= YEAR_SECONDS and {"includesubdomains", "preload"} <= words
 
 
 def at_rest(found: Found) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stackbe.trust.checks.shapes import Found
 
 OK = 200
+SECURITY_TXT = "/.well-known/security.txt"
 YEAR = timedelta(days=366)
 SLOW_MAIL = timedelta(minutes=2)
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -25,15 +26,21 @@ WAITING = "select count(*) from mail_outgoingmail where status = 'waiting' and a
 
 def disclosure(found: Found) -> None:
     """Read security.txt as RFC 9116 has it, open the form, and see whether a report has waited for too long."""
-    answer = ask("GET", "/.well-known/security.txt")
+    answer = ask("GET", SECURITY_TXT)
     lines = [line.partition(": ") for line in answer.text.splitlines() if line]
     fields: dict[str, list[str]] = {}
     for name, _, value in lines:
         fields.setdefault(name.lower(), []).append(value)
     expires = parse_datetime((fields.get("expires") or [""])[0])
     moment = wall_clock()
-    valid = answer.status == OK and "contact" in fields and len(fields.get("expires", [])) == 1
-    found.need(valid, "security.txt names a contact.", "security.txt is missing or says too little.")
+    plain = answer.headers.get("content-type", "").replace(" ", "").lower() == "text/plain;charset=utf-8"
+    contacts = fields.get("contact", [])
+    reached = bool(contacts) and all(contact.startswith(("https:", "mailto:", "tel:", "http:")) for contact in contacts)
+    once = all(len(fields.get(name, [])) == 1 for name in ("expires", "preferred-languages"))
+    valid = answer.status == OK and plain and reached and once and "policy" in fields
+    found.need(valid, "security.txt names a contact and a policy.", "security.txt is missing or says too little.")
+    here = f"{settings.BASE_URL}{SECURITY_TXT}" in fields.get("canonical", [])
+    found.need(here, "It says where it belongs.", "It is another site's: Canonical names another address.")
     lasting = expires is not None and moment < expires < moment + YEAR
     found.need(lasting, "It has not run out.", "It has run out, or runs for more than a year.")
     form = ask("GET", "/contact?subject=security")
