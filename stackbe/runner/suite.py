@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import sys
 
-from stackbe.runner import devdb, state
+from stackbe.runner import devdb, state, venv
 from stackbe.runner.state import REPOSITORY
 
 # What some tests want of the machine, beyond Python: the part, and the programs of which one is enough.
 SYSTEM_PARTS = {
     "chromium (browser tests)": ("chromium", "chromium-browser", "google-chrome"),
     "node (JavaScript examples)": ("node",),
+    "nginx (the example of a proxy)": ("nginx",),
 }
 # One more than the two cores that most machines of CI have: browsers, servers and disks are waited for.
 PROCESSES = 3
@@ -26,10 +27,14 @@ def main(argv: list[str]) -> int:
     """Run the tests; whatever `argv` holds beyond `--full` goes to pytest."""
     full = "--full" in argv
     chosen = [argument for argument in argv if argument != "--full"]
+    scanner = full and venv.ensure_scanner()
     server = devdb.server("test", state.private_folder(state.home()))
     with server.running():
         status, closing = relay(pytest_command(chosen, full=full))
-    for part in missing_parts():
+    missing = missing_parts()
+    if full and not scanner:
+        missing.append("sslyze (TLS by Mozilla's profile)")
+    for part in missing:
         sys.stdout.write(f"NOT RUN: {part}, because this machine has none\n")
     sys.stdout.write(f"{closing}\n")
     sys.stdout.flush()

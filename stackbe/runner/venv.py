@@ -28,6 +28,7 @@ LOCKS = {
     "test": REPOSITORY / "tests" / "requirements.txt",
     "bench": REPOSITORY / ".requirements" / "bench.txt",
 }
+SCANNER, SCANNER_LOCK = FOLDER / "tls", REPOSITORY / ".requirements" / "tls.txt"
 # What a deployment has installed by its own means when it calls manage.py.
 DEPLOYED_PACKAGES = ("django", "rest_framework", "procrastinate", "stripe")
 
@@ -57,6 +58,21 @@ def ensure(*wanted: str) -> None:
         for name in missing:
             if not _is_installed(name):
                 _install(name)
+
+
+def ensure_scanner() -> bool:
+    """Make the environment of the TLS scanner beside ours, whose packages it could not share; say whether it stands."""
+    stamp, lock = SCANNER / ".installed", SCANNER_LOCK.read_bytes()
+    digest = hashlib.sha256(f"{SCANNER}\n".encode() + lock).hexdigest()
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
+        return True
+    _say("Installing the TLS scanner")
+    pip = [SCANNER / "bin" / "python", "-m", "pip", "install", "--quiet", "--require-hashes", "--no-input"]
+    for command in ([sys.executable, "-m", "venv", "--clear", SCANNER], [*pip, "-r", SCANNER_LOCK]):
+        if subprocess.run(command, check=False).returncode:
+            return False
+    stamp.write_text(digest, encoding="utf-8")
+    return True
 
 
 def enter(argv: list[str]) -> None:
