@@ -39,7 +39,7 @@ REFUSED, TOO_MANY, FAILED = 400, 429, 500
 MOST_ADDRESSES = 20_000
 
 
-class TooOften(Ratelimited):
+class TooOften(Ratelimited):  # type: ignore[misc]  # untyped there
     """Somebody asks for a page too often; says when they may again."""
 
     def __init__(self, allowance: limits.Allowance) -> None:

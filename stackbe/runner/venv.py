@@ -67,8 +67,8 @@ def ensure_scanner() -> bool:
     if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return True
     _say("Installing the TLS scanner")
-    pip = [SCANNER / "bin" / "python", "-m", "pip", "install", "--quiet", "--require-hashes", "--no-input"]
-    for command in ([sys.executable, "-m", "venv", "--clear", SCANNER], [*pip, "-r", SCANNER_LOCK]):
+    pip = [str(SCANNER / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes", "--no-input"]
+    for command in ([sys.executable, "-m", "venv", "--clear", str(SCANNER)], [*pip, "-r", str(SCANNER_LOCK)]):
         if subprocess.run(command, check=False).returncode:
             return False
     stamp.write_text(digest, encoding="utf-8")
