@@ -6,7 +6,7 @@ sentence holds a secret.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from django.conf import settings
@@ -56,6 +56,8 @@ def steps() -> list[Step]:
         "STRIPE_CLIENT_ID", [settings.STRIPE_CLIENT_ID], CLIENTS,
         f"Copy it from Stripe, Settings, Connect, OAuth, and register the way back {back_url()} there.",
     )  # fmt: skip
+    if client.mark == Mark.DONE:
+        client = replace(client, sentence=f"{client.sentence} Have {back_url()} registered there as its way back.")
     found = [key, client, *_secrets(), _version()]
     return [*found, *_endpoints()] if key.mark == Mark.DONE else found
 

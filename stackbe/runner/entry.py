@@ -65,6 +65,9 @@ OVERVIEW = """StackBE's own commands:
     test          run every test, on a real PostgreSQL
     new_tenant    make a tenant with an app and keys to script against (--json)
     staff_link    print the link that makes the first administrator of the staff console
+    connect_stripe  become a Connect platform step by step, to a first payment (--pay)
+    doctor        say which of Stripe's secrets was pasted where, and whether mail arrives (--mail)
+    reconcile     bring every app in step with Stripe (--dry-run only says what differs)
     backup        take an encrypted backup of the whole database
     drill         restore the newest backup beside it and prove that it is whole (--to TIME)
     trust         check every promise of the security page on this deployment

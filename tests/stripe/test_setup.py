@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,13 @@ from django.core.management import CommandError, call_command
 from billing.management.commands import connect_stripe
 from billing.stripe import setup, trial_payment
 from billing.stripe.connect import connect_sandbox_account
+from tests.cast import found_company
+
+
+def own_endpoints(stripe: Any) -> list[Any]:
+    """Return those that a test made: the sandbox lists two of its own beside them."""
+    found = stripe.call("GET", "/v1/webhook_endpoints")["data"]
+    return [each for each in found if each["description"] != "Built in"]
 
 
 @pytest.fixture
@@ -25,7 +33,7 @@ def platform(stripe: Any, settings: Any) -> Any:
         body = {"url": setup.endpoint_url(name), "enabled_events[0]": "*", "api_version": settings.STRIPE_API_VERSION}
         stripe.call("POST", "/v1/webhook_endpoints", body)
     yield settings
-    for endpoint in stripe.call("GET", "/v1/webhook_endpoints")["data"]:
+    for endpoint in own_endpoints(stripe):
         stripe.call("DELETE", f"/v1/webhook_endpoints/{endpoint['id']}")
 
 
@@ -64,10 +72,13 @@ def test_no_payment_is_made_with_live_keys_or_without_a_connected_app(platform: 
     with pytest.raises(CommandError, match="No such test app is connected"):
         call_command("connect_stripe", "--pay")
     connection = connect_sandbox_account(acme.scope)
-    platform.STRIPE_LIVE_MODE = True
-
-    with pytest.raises(CommandError, match="live"):
+    other = found_company("Globex")
+    connect_sandbox_account(other.scope)
+    with pytest.raises(CommandError, match=f"Say with --app .*{other.app}"):
         call_command("connect_stripe", "--pay")
+    platform.STRIPE_LIVE_MODE = True
+    with pytest.raises(CommandError, match="live"):
+        call_command("connect_stripe", "--pay", "--app", acme.app)
 
     assert stripe.get("/v1/customers", connection.account_id)["data"] == []
 
@@ -84,10 +95,11 @@ def test_no_payment_is_made_with_live_keys_or_without_a_connected_app(platform: 
 def test_what_was_pasted_in_the_wrong_place_is_named(platform: Any, capsys: Any, name: str, value: Any, words: str):
     setattr(platform, name, value)
 
-    with pytest.raises(CommandError, match="Put right"):
-        call_command("connect_stripe")
+    for command in ("connect_stripe", "doctor"):
+        with pytest.raises(CommandError, match="Put right"):
+            call_command(command)
 
-    assert words in capsys.readouterr().out
+        assert words in capsys.readouterr().out
 
 
 def test_what_is_missing_is_to_do(platform: Any, capsys: Any):
@@ -99,6 +111,9 @@ def test_what_is_missing_is_to_do(platform: Any, capsys: Any):
     told = capsys.readouterr().out
     assert setup.back_url() in told
     assert setup.endpoint_url("three") in told
+    assert "Next: STRIPE_CLIENT_ID." in told
+    with pytest.raises(CommandError, match="No payment was made: first do what is left, STRIPE_CLIENT_ID"):
+        call_command("connect_stripe", "--pay")
 
 
 def test_an_endpoint_that_hears_too_little_is_wrong(platform: Any, stripe: Any):
@@ -110,3 +125,11 @@ def test_an_endpoint_that_hears_too_little_is_wrong(platform: Any, stripe: Any):
 
     assert [step.about for step in wrong] == ["The Connect endpoint"]
     assert "customer.subscription.updated" in wrong[0].sentence
+
+
+def test_a_copy_on_the_sandbox_is_all_set(platform: Any, stripe: Any):
+    platform.BASE_URL = stripe.door.url
+    platform.STRIPE_PLATFORM_ENDPOINT_ID = os.environ["STRIPE_PLATFORM_ENDPOINT_ID"]
+    platform.STRIPE_CONNECT_ENDPOINT_ID = os.environ["STRIPE_CONNECT_ENDPOINT_ID"]
+
+    assert {step.mark for step in setup.steps()} == {setup.Mark.DONE}

@@ -14,6 +14,8 @@ from billing.stripe.trial_payment import pay_for_trial, wait_for_event
 from stackbe.kernel.errors import ApiError
 from stackbe.kernel.ids import encode
 
+NAMED = 5
+
 
 class Command(BaseCommand):
     help = (
@@ -32,7 +34,11 @@ class Command(BaseCommand):
         wrong = [step.about for step in found if step.mark == Mark.WRONG]
         if wrong:
             raise CommandError(f"Put right: {', '.join(wrong)}.")
-        if not all(step.mark == Mark.DONE for step in found):
+        left = [step.about for step in found if step.mark != Mark.DONE]
+        if left and options["pay"]:
+            raise CommandError(f"No payment was made: first do what is left, {', '.join(left)}.")
+        if left:
+            self.stdout.write(f"Next: {left[0]}. Then run this again.")
             return
         if not options["pay"]:
             self.stdout.write(
@@ -50,12 +56,14 @@ class Command(BaseCommand):
             for scope, account_id in connected_scopes("connect_stripe")
             if scope.environment == "test" and wanted in {"", encode("app", scope.app)}
         ]
-        if len(connected) != 1:
+        if not connected:
             raise CommandError(
-                "Name a connected test app with --app."
-                if connected
-                else f"No such test app is connected. Connect one at {settings.BASE_URL}/dashboard, under Stripe."
+                f"No such test app is connected. Connect one at {settings.BASE_URL}/dashboard, under Stripe."
             )
+        if len(connected) > 1:
+            names = [encode("app", scope.app) for scope, _ in connected]
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            raise CommandError(f"Say with --app on whose account to pay: {', '.join(names[:NAMED])}{more}.")
         scope, account_id = connected[0]
         try:
             invoice = pay_for_trial(scope, account_id)

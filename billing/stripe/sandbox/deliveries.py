@@ -19,23 +19,17 @@ TIMEOUT_SECONDS = 10
 IDLE_SECONDS = 1.0
 PLATFORM, CONNECT = "we_platform", "we_connect"
 SUBSCRIBED = [
-    "checkout.session.*",
-    "customer.subscription.*",
-    "subscription_schedule.*",
-    "invoice.finalized",
-    "invoice.paid",
-    "invoice.payment_failed",
-    "invoice.payment_action_required",
-    "invoice.voided",
-    "invoice.marked_uncollectible",
-    "invoice.updated",
-    "charge.refunded",
-    "charge.dispute.*",
-    "product.*",
-    "price.*",
-    "account.updated",
-    "account.application.deauthorized",
-]
+    "account.application.deauthorized", "account.updated", "charge.dispute.closed", "charge.dispute.created",
+    "charge.dispute.updated", "charge.refunded", "checkout.session.async_payment_failed",
+    "checkout.session.async_payment_succeeded", "checkout.session.completed", "checkout.session.expired",
+    "customer.subscription.created", "customer.subscription.deleted", "customer.subscription.paused",
+    "customer.subscription.pending_update_applied", "customer.subscription.pending_update_expired",
+    "customer.subscription.resumed", "customer.subscription.trial_will_end", "customer.subscription.updated",
+    "invoice.finalized", "invoice.marked_uncollectible", "invoice.paid", "invoice.payment_action_required",
+    "invoice.payment_failed", "invoice.updated", "invoice.voided", "price.created", "price.updated",
+    "product.created", "product.updated", "subscription_schedule.canceled", "subscription_schedule.created",
+    "subscription_schedule.released", "subscription_schedule.updated",
+]  # fmt: skip
 """What the product's two endpoints listen to. What is not sent cannot leak: no event that carries a payment method."""
 
 
@@ -46,25 +40,37 @@ def wants(enabled: list[str], event_type: str) -> bool:
     )
 
 
-def endpoints(ctx: Context) -> list[Json]:
-    """The platform's endpoints and the account's own ones that could be told of this account's events."""
+def built_in(ctx: Context) -> list[Json]:
+    """The product's two endpoints on the platform's account, as the environment names them."""
     settings = ctx.settings
-    built_in = [
+    named = [
         (PLATFORM, settings.platform_endpoint_id, settings.platform_secret, False),
         (CONNECT, settings.connect_endpoint_id, settings.connect_secret, True),
     ]
-    known: list[Json] = [
+    return [
         {
             "id": name,
-            "url": f"{settings.base_url}/webhooks/stripe/{path}",
+            "object": "webhook_endpoint",
+            "api_version": settings.api_version,
+            "application": None,
+            "created": ctx.now,
+            "description": "Built in",
             "enabled_events": SUBSCRIBED,
+            "livemode": False,
+            "metadata": {},
             "status": "enabled",
+            "url": f"{settings.base_url}/webhooks/stripe/{path}",
             "_connect": connect,
             "_secret": secret,
         }
-        for name, path, secret, connect in built_in
+        for name, path, secret, connect in named
         if path and secret
     ]
+
+
+def endpoints(ctx: Context) -> list[Json]:
+    """The platform's endpoints and the account's own ones that could be told of this account's events."""
+    known = built_in(ctx)
     known += ctx.store.select(ctx.platform, "webhook_endpoint")
     fitting = [endpoint for endpoint in known if endpoint["_connect"] == ctx.is_connected]
     if ctx.is_connected:

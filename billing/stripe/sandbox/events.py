@@ -3,7 +3,7 @@
 from typing import Any
 
 from billing.stripe.sandbox.context import ID_LENGTH, Context, merge_metadata, new_id
-from billing.stripe.sandbox.deliveries import enqueue
+from billing.stripe.sandbox.deliveries import built_in, enqueue
 from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.rendering import listing, render
 from billing.stripe.sandbox.routes import route
@@ -106,8 +106,11 @@ def check_types(enabled: list[str]) -> None:
 
 @route("GET", "/v1/webhook_endpoints")
 def list_endpoints(ctx: Context, given: Json) -> Json:
-    """Endpoints of the account."""
-    return listing(ctx, "webhook_endpoint", "/v1/webhook_endpoints", given)
+    """Endpoints of the account; the last page of the platform's ends with the two that are built in."""
+    page = listing(ctx, "webhook_endpoint", "/v1/webhook_endpoints", given)
+    if not ctx.is_connected and not page["has_more"]:
+        page["data"] += [render(ctx, each) for each in built_in(ctx)]
+    return page
 
 
 @route("GET", "/v1/webhook_endpoints/{webhook_endpoint}")

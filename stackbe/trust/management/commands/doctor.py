@@ -1,4 +1,7 @@
-"""`manage.py doctor --mail you@example.com`: will our mail arrive, as far as can be told from here?"""
+"""`manage.py doctor [--mail you@example.com]`: what was pasted where of Stripe's, and will our mail arrive?
+
+As far as either can be told from here. No sentence holds a secret.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 
+from billing.stripe.setup import Mark as StripeMark
+from billing.stripe.setup import steps
 from stackbe.mail import doctor
 from stackbe.mail.doctor import Finding, Mark
 from stackbe.mail.refusals import judge
@@ -20,21 +25,39 @@ LOCAL = frozenset({"localhost", "localdomain", "local", "test", "example", "inva
 
 
 class Command(BaseCommand):
-    help = "Send a mail and check SPF, DKIM and DMARC of the domain that it comes from. Exits 1 on a problem."
+    help = (
+        "Say which of Stripe's keys and secrets was pasted where; with --mail, send one instead and check SPF, DKIM and"
+        " DMARC of the domain that it comes from. Exits 1 on a problem."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--mail", metavar="ADDRESS", required=True, help="where to send a mail to")
+        parser.add_argument("--mail", metavar="ADDRESS", default="", help="where to send a mail to")
         parser.add_argument("--selector", default="", help="the DKIM selector that your provider signs with")
 
     def handle(self, **options: Any) -> None:
-        address: str = options["mail"]
+        if options["mail"]:
+            self.examine_mail(options["mail"], options["selector"])
+        else:
+            self.examine_stripe()
+
+    def examine_stripe(self) -> None:
+        """Say of each variable whether it holds what belongs there, and of the endpoints what Stripe knows."""
+        found = steps()
+        for step in found:
+            self.stdout.write(f"[{step.mark}] {step.about}: {step.sentence}")
+        self.stdout.write("Mail was not looked at: --mail you@example.com sends one and looks.")
+        if wrong := [step.about for step in found if step.mark == StripeMark.WRONG]:
+            raise CommandError(f"Put right: {', '.join(wrong)}.")
+
+    def examine_mail(self, address: str, selector: str) -> None:
+        """Send a mail, and look at what DNS says of the domain that it comes from."""
         try:
             validate_email(address)
         except ValidationError:
             raise CommandError(f"{address} is no e-mail address.") from None
         sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
         self.stdout.write(f"Mail comes from {sender} ({settings.EMAIL_BACKEND}).")
-        findings = [self._sending(address), *self._domain(sender.rpartition("@")[2].lower(), options["selector"])]
+        findings = [self._sending(address), *self._domain(sender.rpartition("@")[2].lower(), selector)]
         for finding in findings:
             self.stdout.write(f"[{finding.mark}] {finding.about}: {finding.sentence}")
         if any(finding.mark == Mark.BAD for finding in findings):
