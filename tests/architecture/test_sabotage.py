@@ -7,6 +7,7 @@ import pytest
 from tests.sabotage.checks import CHECKS, page
 from tests.sabotage.controls import SABOTAGES
 from tests.sabotage.shapes import ROOT
+from tests.sabotage.traps import TRAPS
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda s: s.name)
@@ -20,7 +21,7 @@ def test_what_is_taken_out_stands_in_the_code(sabotage):
 
 
 def test_every_test_that_is_named_is_there():
-    named = {test for check in CHECKS for test in check.tests} | {test for s in SABOTAGES for test in s.tests}
+    named = {test for held in (*CHECKS, *SABOTAGES, *TRAPS) for test in held.tests}
     sources = {name: (ROOT / "tests" / name).read_text() for name in {test.partition("::")[0] for test in named}}
 
     missing = [

@@ -9,6 +9,7 @@ import sys
 
 from tests.sabotage.controls import SABOTAGES
 from tests.sabotage.shapes import Check
+from tests.sabotage.traps import table
 
 CHECKS = (
     Check(
@@ -376,7 +377,7 @@ def page() -> str:
         parts += (
             ["\nTaken out, each noticed:\n\n", *out] if out else [f"\nNothing is taken out: {check.unsabotaged}.\n"]
         )
-    return "".join(parts)
+    return "".join([*parts, table()])
 
 
 if __name__ == "__main__":

@@ -95,6 +95,17 @@ def test_a_forged_event_is_refused_and_writes_nothing(connected: StripeConnectio
     assert all_rows() == before
 
 
+def test_secrets_the_wrong_way_round_are_said_to_be(connected: StripeConnection, monkeypatch: pytest.MonkeyPatch):
+    told: list[bool] = []
+    monkeypatch.setattr(inbox.log, "warning", lambda _, extra: told.append(extra["swapped"]))
+    body = event(connected.account_id)
+
+    send(body, signed(body, secret="whsec_platformOfTheTests"))
+    send(body, signed(body, secret="whsec_other"))
+
+    assert told == [True, False]
+
+
 def test_forgeries_are_counted_and_then_turned_away(connected: StripeConnection, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(inbox, "FORGERIES_PER_MINUTE", 3)
     counted = inbox.EVENTS.labels("forged")._value.get()

@@ -56,7 +56,7 @@ def test_it_ends_with_a_payment_whose_event_comes(
     with pytest.raises(CommandError, match="Its event did not come"):
         monkeypatch.setattr(trial_payment, "LOOKS", 1)
         call_command("connect_stripe", "--pay")
-    assert "100 usd" in capsys.readouterr().out
+    assert "1.00" in capsys.readouterr().out
     (bought,) = stripe.get("/v1/subscriptions?status=all", connected.account_id)["data"]
     assert bought["status"] == "canceled"  # nobody goes on paying, be it in play money
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.templatetags.pages import money
 from billing.stripe.scopes import connected_scopes
 from billing.stripe.setup import Mark, steps
 from billing.stripe.trial_payment import pay_for_trial, wait_for_event
@@ -71,7 +72,9 @@ class Command(BaseCommand):
             raise CommandError(str(refused)) from None
         if invoice["status"] != "paid":
             raise CommandError(f"The invoice {invoice['id']} on {account_id} is {invoice['status']}, not paid.")
-        self.stdout.write(f"Paid: {invoice['id']} on {account_id}, {invoice['amount_paid']} {invoice['currency']}.")
+        self.stdout.write(
+            f"Paid: {invoice['id']} on {account_id}, {money(invoice['amount_paid'], invoice['currency'])}."
+        )
         if not wait_for_event(scope, account_id, invoice["id"]):
             raise CommandError(
                 "Its event did not come. Is the web server reachable at BASE_URL, and is the Connect endpoint's secret"
