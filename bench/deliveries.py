@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import processes
-from stackbe.runner import devdb, roles, state, venv
+from stackbe.runner import state, venv
 from stackbe.runner.state import RunnerError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +69,8 @@ def main():
 
 def measure(folder, asked):
     """Run all parts on one database."""
+    from stackbe.runner import devdb  # noqa: PLC0415  # it needs the packages of the environment
+
     state.private_folder(folder)
     database = devdb.server("development", folder)
     with database.running() as urls:
@@ -127,6 +129,8 @@ class Bench:
 
     def sql(self, statement, parameters=None):
         """Run one statement as the superuser."""
+        from stackbe.runner import roles  # noqa: PLC0415  # it needs the packages of the environment
+
         with roles.connect(self.database.url("postgres", DATABASE)) as connection:
             return connection.execute(statement, parameters)
 

@@ -414,6 +414,28 @@ COUNTED = [
         ),
     ),
     Sabotage(
+        "a-look-instead-of-a-lock",
+        31,
+        "what is counted in short asks for the limit as it moves the count",
+        ("usage/test_count.py::test_racers_in_short_never_pass_the_limit",),
+        sql=weakened(
+            "usage_count",
+            ("and coalesce(x.used + p_quantity <= g.granted + x.carried - x.passed_on, true)", ""),
+            ("and coalesce((x.used + p_quantity)::numeric * 100 < g.allowed::numeric * g.first, true)", ""),
+            (
+                "  update usage_counter x set used = x.used + p_quantity,",
+                "  perform pg_sleep(0.01); update usage_counter x set used = x.used + p_quantity,",
+            ),
+        ),
+    ),
+    Sabotage(
+        "a-key-twice-at-once",
+        31,
+        "a key that two calls bring at once counts once",
+        ("usage/test_count.py::test_a_key_that_comes_several_times_at_once_counts_once",),
+        sql=weakened("usage_count", ("set used = x.used - p_quantity", "set used = x.used")),
+    ),
+    Sabotage(
         "keys-not-remembered",
         31,
         "an idempotency key counts once",

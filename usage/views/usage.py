@@ -60,15 +60,13 @@ class Track(HotView):
         customer_id, metric, quantity, key = plain
         moment = wall_clock() + timedelta(milliseconds=authorised.clock_offset_ms)
         try:
-            figures = track.run_track(
+            figures = track.count_event(
                 tenant_id=authorised.tenant_id,
                 app_id=authorised.app_id,
                 customer_id=customer_id,
                 metric=metric,
                 quantity=quantity,
-                value=None,
                 key=None if key is None else track.key_digest(key),
-                at=moment,
                 moment=moment,
             )
         except ApiError as failure:
