@@ -20,13 +20,15 @@ class Seller:
     """How the app that sells plans is asked and told. All but `end` are called inside a change or reading.
 
     `limit(scope, organization_id)` answers how many seats the plan holds, None for no limit.
-    `changed(scope, organization_id, customer_ids)` hears who came or went. `end(scope, organization_id)`
+    `changed(scope, organization_id, customer_ids)` hears who came or went, `renamed(scope, organization_id)` that it
+    has another name. `end(scope, organization_id)`
     cancels at Stripe, with no transaction open, and raises to be tried again. `export(scope,
     organization_id)` answers what is held, as JSON.
     """
 
     limit: Callable[[Scope, UUID], int | None]
     changed: Callable[[Scope, UUID, Iterable[UUID]], None]
+    renamed: Callable[[Scope, UUID], None]
     end: Callable[[Scope, UUID], None]
     export: Callable[[Scope, UUID], dict[str, Any]]
 
@@ -50,6 +52,12 @@ def tell_changed(scope: Scope, organization_id: UUID, customer_ids: Iterable[UUI
     customers = sorted(customer_ids)
     for seller in _sellers:
         seller.changed(scope, organization_id, customers)
+
+
+def tell_renamed(scope: Scope, organization_id: UUID) -> None:
+    """Say in the open change that an organization has another name."""
+    for seller in _sellers:
+        seller.renamed(scope, organization_id)
 
 
 def end_at_sellers(scope: Scope, organization_id: UUID) -> None:

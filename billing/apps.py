@@ -17,5 +17,6 @@ class BillingConfig(AppConfig):
         import_module("billing.reminder_mail")
         import_module("billing.stripe.endings").register_erasure()
         import_module("billing.stripe.contacts").follow_contacts()
+        import_module("billing.services.copies").follow_customers()
         import_module("billing.stripe.seats").register_seller()
         import_module("billing.stripe.mirror").install()

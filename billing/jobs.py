@@ -11,7 +11,8 @@ from django.db import connection
 
 from accounts.lookups import known_app
 from billing.queue import ANNOUNCE_DEFAULT, REFRESH_ACCESS
-from billing.services.access import announce_default, refresh_batch
+from billing.services.access import refresh_batch
+from billing.services.copies import announce_default, announce_organization
 from billing.services.reminders import remind
 from billing.services.subscriptions import pass_date
 from stackbe.kernel.clock import wall_clock
@@ -36,14 +37,17 @@ def refresh_access_job(app_id: str, plan_id: str | None, after: str) -> None:
 
 
 @job(ANNOUNCE_DEFAULT)
-def announce_default_job(app_id: str, after: str) -> None:
-    """Tell an app of the next customers whose default plan changed."""
+def announce_default_job(app_id: str, after: str, organization_id: str | None = None) -> None:
+    """Tell an app of the next customers whose default plan changed, or whose organization has another name."""
     app = known_app(UUID(app_id))
     if app is None:
         return
     scope = app.system_scope("access")
     with change(scope):
-        announce_default(scope, UUID(after))
+        if organization_id is None:
+            announce_default(scope, UUID(after))
+        else:
+            announce_organization(scope, UUID(organization_id), UUID(after))
 
 
 @periodic("billing.pass_dates", "* * * * *")

@@ -28,10 +28,11 @@ def defer_refresh(scope: Scope, plan_id: UUID | None, *, after: UUID) -> None:
     )
 
 
-def defer_announcement(scope: Scope, *, after: UUID = NIL) -> None:
-    """Queue in the open change that the app hear of each customer who has the default plan."""
+def defer_announcement(scope: Scope, organization_id: UUID | None = None, *, after: UUID = NIL) -> None:
+    """Queue in the open change that the app hear of each customer who has the default plan, or an organization's."""
     require_change()
-    app.configure_task(ANNOUNCE_DEFAULT).defer(app_id=str(scope.app), after=str(after))
+    whose = {"organization_id": str(organization_id)} if organization_id else {}
+    app.configure_task(ANNOUNCE_DEFAULT).defer(app_id=str(scope.app), after=str(after), **whose)
 
 
 def defer_reminder(scope: Scope, subscription_id: UUID, kind: str, mail_id: UUID) -> None:

@@ -9,7 +9,7 @@ from billing import metrics as known_metrics
 from billing.state import register_part
 from stackbe.kernel.clock import render
 from stackbe.kernel.scope import Scope
-from usage.services.credits import spendable
+from usage.services.credits import next_expiry, spendable
 from usage.services.metrics import live_metrics
 from usage.services.summary import standing
 
@@ -42,4 +42,4 @@ def credits_part(scope: Scope, customer: Customer) -> list[dict[str, Any]]:
 
 known_metrics.register(resets_of)
 register_part("usage", usage_part)
-register_part("credits", credits_part)
+register_part("credits", credits_part, dates=next_expiry)

@@ -72,14 +72,28 @@ class MetricOutput(Output):
     created_at = Timestamp()
 
 
+class Verbatim(Text):
+    """A string that counts as it is, with the spaces at its ends: two that differ in them are two."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Bound it."""
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return it; nothing but spaces is a mistake."""
+        if isinstance(data, str) and not data.strip():
+            self.fail("blank")
+        return super().to_internal_value(data)
+
+
 class TrackInput(Input):
     """One thing that was used. There is no field for content."""
 
     customer_id = PublicId("cust")
     metric = Text(max_length=64)
     quantity = Integer(default=1, min_value=0, max_value=10**12)
-    value = Text(max_length=128, required=False)
-    idempotency_key = Text(max_length=255, required=False)
+    value = Verbatim(max_length=128, required=False)
+    idempotency_key = Verbatim(max_length=255, required=False)
     timestamp = Timestamp(required=False)
 
 
@@ -162,7 +176,7 @@ class SyncInput(Input):
     customer_id = PublicId("cust")
     metric = Text(max_length=64)
     value = Integer(min_value=0)
-    idempotency_key = Text(max_length=255, required=False)
+    idempotency_key = Verbatim(max_length=255, required=False)
 
 
 class SeriesQuery(Query):

@@ -51,7 +51,7 @@ LAST_CHARACTER = "\U0010ffff"
 
 
 Follower = Callable[["Scope", Customer], None]
-_followers: dict[str, Follower] = {}
+_followers: dict[str, tuple[frozenset[str] | None, Follower]] = {}
 
 
 def after_contact_changes(name: str, follow: Follower) -> None:
@@ -59,7 +59,12 @@ def after_contact_changes(name: str, follow: Follower) -> None:
 
     It is called as `follow(scope, customer)` in the change itself, and queues what takes the network.
     """
-    _followers[name] = follow
+    _followers[name] = (CONTACT, follow)
+
+
+def after_customer_changes(name: str, follow: Follower) -> None:
+    """Have whatever changes of a customer followed elsewhere: billing tells of their state, which shows it."""
+    _followers[name] = (None, follow)
 
 
 class _Unset:
@@ -222,8 +227,8 @@ def update_customer(
             subject_id=customer.id,
             detail={key: {"from": before[key], "to": after[key]} for key in after if before[key] != after[key]},
         )
-    if CONTACT & set(written):
-        for follow in _followers.values():
+    for fields, follow in _followers.values() if written else ():
+        if fields is None or fields & set(written):
             follow(scope, customer)
     return customer
 

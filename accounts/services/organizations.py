@@ -119,6 +119,8 @@ def update_organization(
         emit(scope, "organization.updated", {"organization": after}, subject=organization.id)
         detail = {key: {"from": before[key], "to": after[key]} for key in after if before[key] != after[key]}
         audit(scope, "organization.updated", organization.public_id, subject_id=organization.id, detail=detail)
+    if "name" in written:
+        seats.tell_renamed(scope, organization.id)
     return organization
 
 

@@ -20,10 +20,10 @@ from billing.lifecycle import status_at
 from billing.models import Access, DefaultAccess, EntitlementOverride, Plan, Subscription
 from billing.queue import defer_announcement, defer_refresh
 from billing.services.grants import NOTHING, Catalogue
-from billing.state import compose_state
+from billing.state import compose_state, next_dates
 from billing.states import State
 from stackbe.kernel.clock import now, render, wall_clock
-from stackbe.kernel.ids import NIL, encode
+from stackbe.kernel.ids import encode
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import require_change
 from webhooks.outbox import emit
@@ -61,10 +61,11 @@ class Effective:
     version: int
 
 
-def refresh_access(scope: Scope, customer_id: UUID) -> Access | None:
+def refresh_access(scope: Scope, customer_id: UUID, *, changed: UUID | None = None) -> Access | None:
     """Work out a customer's access anew; None for one who has neither subscription nor override.
 
-    Emits `entitlements.updated` when it changed, or when a date in it has passed since.
+    Emits `entitlements.updated` when it changed, when a date in it has passed since, or when it comes from the
+    subscription that has just `changed`: the state shows that too.
     """
     require_change()
     moment = now(scope)
@@ -77,34 +78,19 @@ def refresh_access(scope: Scope, customer_id: UUID) -> Access | None:
         Access.unscoped.bulk_create([fresh], ignore_conflicts=True)
         row = Access.objects.within(scope).locked().get(customer_id=customer_id)
         wanted = _worked_out(scope, customer_id, moment)
-    wanted = wanted or _EMPTY
-    passed = row.changes_at is not None and row.changes_at <= moment
-    if not passed and row.version and all(getattr(row, name) == wanted[name] for name in _COLUMNS):
+    wanted = dict(wanted or NOTHING_HELD)
+    wanted |= {"changes_at": earliest(wanted["changes_at"], *next_dates(scope, customer_id, moment))}
+    due = row.changes_at is not None and row.changes_at <= moment
+    due = due or (changed is not None and wanted["subscription_id"] == changed)
+    if not due and row.version and all(getattr(row, name) == wanted[name] for name in _COLUMNS):
         return row
     for name in _COLUMNS:
         setattr(row, name, wanted[name])
-    row.version = _next_version(row.version)
+    row.version = next_version(row.version)
     row.updated_at = moment
     row.save(update_fields=[*_COLUMNS, "version", "updated_at"])
-    _announce(scope, customer_id)
+    announce(scope, customer_id)
     return row
-
-
-def refresh_state(scope: Scope, customer_id: UUID) -> None:
-    """Tell the app of a customer whose state changed in a part that is not access, such as credits.
-
-    The state's version grows with it, also for a customer who had none of their own yet.
-    """
-    require_change()
-    row = Access.objects.within(scope).locked().filter(customer_id=customer_id).first()
-    if row is None:
-        fresh = Access(**owned_by(scope), customer_id=customer_id, version=0, **_EMPTY)
-        Access.unscoped.bulk_create([fresh], ignore_conflicts=True)
-        row = Access.objects.within(scope).locked().get(customer_id=customer_id)
-    row.version = _next_version(row.version)
-    row.updated_at = now(scope)
-    row.save(update_fields=["version", "updated_at"])
-    _announce(scope, customer_id)
 
 
 def refresh_default(scope: Scope) -> DefaultAccess | None:
@@ -130,30 +116,15 @@ def refresh_default(scope: Scope) -> DefaultAccess | None:
     }
     if row is None:
         defer_announcement(scope)
-        return DefaultAccess.unscoped.create(**owned_by(scope), **wanted, version=_next_version(0))
+        return DefaultAccess.unscoped.create(**owned_by(scope), **wanted, version=next_version(0))
     if any(getattr(row, name) != value for name, value in wanted.items()):
         for name, value in wanted.items():
             setattr(row, name, value)
-        row.version = _next_version(row.version)
+        row.version = next_version(row.version)
         row.updated_at = now(scope)
         row.save(update_fields=[*wanted, "version", "updated_at"])
         defer_announcement(scope)
     return row
-
-
-def announce_default(scope: Scope, after: UUID = NIL) -> None:
-    """Tell the app of the next hundred customers who have the default plan, and queue the ones after them."""
-    require_change()
-    moment = now(scope)
-    rows = Customer.objects.within(scope).filter(pk__gt=after, deleted_at__isnull=True).order_by("pk")
-    customers = list(rows.values_list("pk", flat=True)[: AT_ONCE + 1])
-    own = Access.objects.within(scope).filter(customer_id__in=customers)
-    subscribed = {row.customer_id for row in own if in_force(row, moment)}
-    for customer_id in customers[:AT_ONCE]:
-        if customer_id not in subscribed:
-            _announce(scope, customer_id)
-    if len(customers) > AT_ONCE:
-        defer_announcement(scope, after=customers[AT_ONCE - 1])
 
 
 def refresh_plan(scope: Scope, plan_id: UUID) -> None:
@@ -293,7 +264,8 @@ def _gone(scope: Scope, customer_id: UUID) -> bool:
     return Customer.objects.within(scope).filter(pk=customer_id, deleted_at__isnull=False).exists()
 
 
-def _announce(scope: Scope, customer_id: UUID) -> None:
+def announce(scope: Scope, customer_id: UUID) -> None:
+    """Tell the app of a customer's whole state as it is now."""
     customer = Customer.objects.within(scope).filter(pk=customer_id, deleted_at__isnull=True).first()
     if customer is not None:
         state = compose_state(scope, customer, access_as_state(scope, customer))
@@ -352,7 +324,7 @@ def _worked_out(scope: Scope, customer_id: UUID, moment: datetime) -> dict[str, 
     }
     if best is None and not granted:
         return None
-    wanted = dict(_EMPTY)
+    wanted = dict(NOTHING_HELD)
     if best is not None:
         catalogue = Catalogue(scope)
         grants = catalogue.grants_of(best.plan_version, best.quantity) if best.plan_version_id else NOTHING
@@ -384,7 +356,7 @@ def _worked_out(scope: Scope, customer_id: UUID, moment: datetime) -> dict[str, 
     dates = [wanted["access_from"], wanted["access_until"]]
     dates += [ends for _, ends in overrides]
     dates += [date for other in ranked[1:] for date in (other.access_from, other.access_until)]
-    wanted["changes_at"] = min((date for date in dates if date is not None and date > moment), default=None)
+    wanted["changes_at"] = earliest(*(date for date in dates if date is not None and date > moment))
     return wanted
 
 
@@ -404,14 +376,19 @@ def _overrides(
     return theirs + own
 
 
-_EMPTY: dict[str, Any] = {
+NOTHING_HELD: dict[str, Any] = {
     "plan_id": None, "plan_name": "", "status": "", "source": "", "subscription_id": None,
     "organization_id": None, "entitlements": {}, "limits": {}, "overrides": {}, "period_start": None,
     "period_end": None, "access_from": None, "access_until": NEVER, "changes_at": None,
 }  # fmt: skip
 
 
-def _next_version(version: int) -> int:
+def earliest(*moments: datetime | None) -> datetime | None:
+    """Return the first of the moments that there are."""
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def next_version(version: int) -> int:
     """Return a greater version. It counts real milliseconds, so that the versions of a customer's own
     access and of the default plan's, which take turns, compare.
     """

@@ -73,7 +73,7 @@ def take(scope: Scope, row: Subscription, step: Transition, moment: datetime, ca
     if row.status == CANCELED:
         _promote(scope, row)
     for customer_id in served(scope, row):
-        access.refresh_access(scope, customer_id)
+        access.refresh_access(scope, customer_id, changed=row.id)
     return row
 
 

@@ -16,6 +16,7 @@ from billing.errors import AlreadySubscribed
 from billing.models import Checkout, Subscription
 from billing.models.stripe import STANDING
 from billing.services import seats
+from billing.services.copies import announce_organization
 from billing.stripe.endings import cancel_subscription
 from billing.stripe.errors import AccountLost, StripeObjectGone, StripeRefused
 from billing.stripe.gateway import ConnectedAccount
@@ -112,6 +113,7 @@ def register_seller() -> None:
         registry.Seller(
             limit=seats.seat_limit,
             changed=seats.members_changed,
+            renamed=announce_organization,
             end=end_organization,
             export=seats.export_organization,
         )

@@ -293,6 +293,16 @@ class Output(serializers.Serializer[Any], metaclass=_Camel):
 class Input(serializers.Serializer[Any], metaclass=_Camel):
     """A shape that comes in. What it does not name is refused."""
 
+    def get_fields(self) -> dict[str, Any]:
+        """Have every field that takes one of a few words name them when it refuses another."""
+        fields: dict[str, Any] = super().get_fields()
+        for field in fields.values():
+            chosen = getattr(field, "child", field)
+            if isinstance(chosen, serializers.ChoiceField):
+                words = ", ".join(map(str, chosen.choices)).replace("{", "{{").replace("}", "}}")
+                chosen.error_messages["invalid_choice"] = f'"{{input}}" is not one of: {words}.'
+        return fields
+
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Return the validated values under their snake_case names."""
         if not isinstance(data, Mapping):

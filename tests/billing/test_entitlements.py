@@ -13,6 +13,7 @@ from billing.jobs import announce_default_job, pass_dates, refresh_access_job
 from billing.lifecycle import SETTLING
 from billing.models import Access
 from billing.services import access as services
+from billing.services import copies
 from stackbe.kernel.clock import render
 from stackbe.kernel.ids import NIL, decode
 from stackbe.kernel.scope import Credential, Scope
@@ -186,6 +187,16 @@ def test_what_changes_nothing_tells_nobody(make_plan, stripe, events):
     assert events() == before
 
 
+def test_what_a_state_shows_of_its_subscription_is_told_though_access_stays(make_plan, stripe, acme_api, customer):
+    stripe.subscribe(make_plan(entitlements={"sso": True}))
+
+    stripe.becomes(quantity=3)
+
+    [told, _] = acme_api.get("/events?type=entitlements.updated").json()["data"]
+    assert told["data"]["subscription"]["quantity"] == 3
+    assert told["data"] == acme_api.get(f"/customers/{customer['id']}/state").json()
+
+
 def test_the_clock_is_announced_once(make_plan, stripe, acme, at, events, as_worker):
     stripe.subscribe(make_plan(entitlements={"sso": True}), cancel_at_period_end=True)
     at(END + timedelta(minutes=1))
@@ -267,7 +278,7 @@ def test_an_edited_default_plan_is_told_of_each_customer_who_has_it(
     for number in range(3):
         acme_api.post("/customers", {"email": f"{number}@example.com"})
     before = len(events("entitlements"))
-    monkeypatch.setattr(services, "AT_ONCE", 2)
+    monkeypatch.setattr(copies, "AT_ONCE", 2)
 
     announce_default_job(str(acme.app_id), str(NIL))
     assert len(events("entitlements")) == before + 1

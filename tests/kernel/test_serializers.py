@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from rest_framework.serializers import ValidationError
+from rest_framework.serializers import ChoiceField, ListField, ValidationError
 
 from stackbe.kernel import serializers as s
 from stackbe.kernel.ids import encode
@@ -117,6 +117,18 @@ def test_metadata_are_bounded_in_bytes_depth_and_names():
     for metadata in ({"k": "é" * 8_200}, {"d": deep}, {"": 1}, {"k" * 129: 1}, [], "x", None):
         with pytest.raises(ValidationError):
             read(metadata=metadata)
+
+
+def test_a_word_that_is_none_of_a_few_is_refused_with_the_few():
+    class Chosen(s.Input):
+        way = ChoiceField(["up", "down"])
+        ways = ListField(child=ChoiceField(["up", "{x}"]))
+
+    form = Chosen(data={"way": "left", "ways": ["{x}", "down"]})
+
+    assert not form.is_valid()
+    assert form.errors["way"] == ['"left" is not one of: up, down.']
+    assert form.errors["ways"][1] == ['"down" is not one of: up, {x}.']
 
 
 def test_unknown_fields_are_named_but_not_repeated_at_length():

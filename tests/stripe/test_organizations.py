@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from billing.models import StripeIntent, Subscription
+from billing.services import copies
 from billing.stripe.errors import StripeUnavailable
 from stackbe.kernel.ids import decode
 from stackbe.kernel.models import AuditEvent
@@ -104,6 +105,21 @@ def test_who_comes_or_goes_is_announced_with_their_new_access(team):
     assert team.shop.events().count("entitlements.updated") == before + 2
     assert team.access("kim")["hasAccess"] is False
     assert team.access("ada")["hasAccess"] is True
+
+
+def test_another_name_is_told_of_with_each_members_state(team, monkeypatch):
+    team.buy(team.plan(entitlements={"sso": True}))
+    team.join("kim")
+    monkeypatch.setattr(copies, "AT_ONCE", 1)
+
+    team.api.patch(team.path, {"name": "Another"})
+    run_jobs()
+
+    for name in ("ada", "kim"):
+        state = team.api.get(f"/customers/{team.customer(name)}/state").json()
+        told = [e["data"] for e in team.api.get("/events?type=entitlements.updated&limit=100").json()["data"]]
+        copy = next(copy for copy in told if copy["customer"]["id"] == team.customer(name))
+        assert (copy, copy["organization"]["name"]) == (state, "Another")
 
 
 def test_a_plans_seats_are_the_limit(team):

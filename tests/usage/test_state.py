@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from django.db import connection
 
+from billing.jobs import pass_dates
+from stackbe.kernel.clock import render, wall_clock
 from tests.cast import Api, found_company
 from tests.refusals import assert_hidden, assert_needs_credential, assert_needs_scope, never
-from tests.usage.stage import make_subscriber
+from tests.usage.stage import make_customer, make_subscriber, move_clock
 
 
 def test_the_state_is_one_call(acme_api, ada):
@@ -29,6 +32,40 @@ def test_the_state_is_one_call(acme_api, ada):
     assert body["entitlements"]["planName"] == "Pro"
     assert body["usage"][0]["currentUsage"] == 4
     assert body["version"] >= 1
+
+
+def test_a_copy_kept_from_events_is_the_state_whatever_changed(acme, acme_api, as_worker):
+    bob = make_customer(acme, "bob@example.com")
+    path = f"/customers/{bob.id}"
+    acme_api.post("/metrics", {"name": "api_calls"})
+    plan = {"name": "Free", "priceCents": 0, "currency": "usd", "interval": "month", "isDefault": True}
+    soon = render(wall_clock() + timedelta(hours=1))
+
+    def kept():
+        """Return the newest copy among events that came in any order."""
+        told = [e["data"] for e in acme_api.get("/events?type=entitlements.updated&limit=100").json()["data"]]
+        return max((copy for copy in told if copy["customer"]["id"] == bob.id), key=lambda copy: copy["version"])
+
+    free = acme_api.post("/plans", plan).json()
+    for change in (
+        lambda: acme_api.patch(path, {"name": "Bob", "metadata": {"region": "eu"}}),
+        lambda: acme_api.post("/subscriptions", {"customerId": bob.id, "planId": free["id"]}),
+        lambda: acme_api.patch(path, {"email": "robert@example.com"}),
+        lambda: acme_api.post(
+            f"{path}/credits", {"metric": "api_calls", "quantity": 5, "reason": "x", "expiresAt": soon}
+        ),
+        lambda: acme_api.patch(path, {"billingEmail": "books@example.com"}),
+        lambda: (move_clock(acme, hours=2), pass_dates()),
+    ):
+        before = acme_api.get(f"{path}/state").json()
+
+        change()
+
+        now = acme_api.get(f"{path}/state").json()
+        assert kept() == now
+        assert now["version"] > before["version"]
+    assert now["credits"] == []
+    assert pass_dates() == 0
 
 
 def test_a_deleted_customer_has_no_state(acme_api, ada):

@@ -23,6 +23,7 @@ from webhooks.models import Attempt, Delivery, WebhookEndpoint
 from webhooks.outbox import emit
 from webhooks.schedule import MAX_ATTEMPTS
 from webhooks.services.endpoints import rotate_secret
+from webhooks.services.replay import change_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,6 +142,11 @@ def test_410_disables_the_endpoint(desk: Desk, receiver: Receiver) -> None:
         endpoint.refresh_from_db()
     assert delivery.status == "failed"
     assert (endpoint.enabled, endpoint.disabled_reason) == (False, "gone")
+
+    with change(desk.scope):
+        change_endpoint(desk.scope, endpoint.public_id, enabled=True)
+    # Both were missed: the one that was answered 410, and the one after it.
+    assert {each.event_id for each in desk.deliveries(status="pending")} >= {delivery.event_id}
 
 
 def test_an_endpoint_that_failed_for_five_days_is_disabled(desk: Desk, receiver: Receiver) -> None:

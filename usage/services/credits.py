@@ -6,10 +6,10 @@ from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Q, Sum
+from django.db.models import Min, Q, Sum
 
 from accounts.services.customers import hold_customer
-from billing.services.access import refresh_state
+from billing.services.copies import refresh_state
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now, render
 from stackbe.kernel.errors import ValidationFailed
@@ -93,6 +93,13 @@ def spendable(scope: Scope, customer_id: UUID) -> list[Credit]:
     rows = credits_of(scope, customer_id).filter(remaining__gt=0)
     rows = rows.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now(scope)))
     return sorted(rows, key=lambda row: (row.metric.name, row.priority, row.expires_at is None, row.expires_at, row.id))
+
+
+def next_expiry(scope: Scope, customer_id: UUID, moment: datetime) -> datetime | None:
+    """Return when the next of a customer's credits expires with something left, None where none will."""
+    rows = Credit.objects.within(scope).filter(customer_id=customer_id, remaining__gt=0, expires_at__gt=moment)
+    found: datetime | None = rows.aggregate(next=Min("expires_at"))["next"]
+    return found
 
 
 def balances(scope: Scope, customer_id: UUID, metric: str | None = None) -> dict[str, int]:

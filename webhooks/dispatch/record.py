@@ -240,20 +240,21 @@ def _judge_endpoint(scope: Scope, endpoint_id: UUID, outcomes: set[Outcome], mom
     rows = WebhookEndpoint.objects.within(scope).filter(pk=endpoint_id, enabled=True)
     reason = WebhookEndpoint.DisabledReason
     if Outcome.GONE in outcomes:
-        _disable(scope, endpoint_id, reason.GONE)
+        _disable(scope, endpoint_id, reason.GONE, moment)
     elif Outcome.DELIVERED in outcomes:
         rows.filter(failing_since__isnull=False).update(failing_since=None)
     elif not rows.filter(failing_since__isnull=True).update(failing_since=moment):
         since = rows.values_list("failing_since", flat=True).first()
         if endpoint_exhausted(since, now=moment):
-            _disable(scope, endpoint_id, reason.FAILING)
+            _disable(scope, endpoint_id, reason.FAILING, moment)
 
 
-def _disable(scope: Scope, endpoint_id: UUID, reason: str) -> None:
+def _disable(scope: Scope, endpoint_id: UUID, reason: str, moment: datetime) -> None:
+    """Switch an endpoint off as of the moment at which the last answer was written, so that it counts as missed."""
     endpoint = WebhookEndpoint.objects.within(scope).locked().get(pk=endpoint_id)
     if endpoint.enabled:
-        endpoint.updated_at = wall_clock()
-        endpoint.disable(reason, endpoint.updated_at)
+        endpoint.updated_at = moment
+        endpoint.disable(reason, moment)
         endpoint.save(update_fields=["enabled", "disabled_reason", "disabled_at", "updated_at"])
         audit(scope, "webhook_endpoint.disabled", endpoint.public_id, detail={"reason": reason})
         enqueue(

@@ -141,13 +141,16 @@ def change_endpoint(
 def _off_since(scope: Scope, endpoint: WebhookEndpoint) -> datetime:
     """Return from when on an endpoint that is off may have missed events.
 
-    That is when it began to fail, or was switched off, or when the oldest event was made that still waited then.
+    That is when it began to fail, or was switched off, or when the oldest event was made that still waited then or
+    was given up in that moment: the one that was answered 410.
     """
     off_since = endpoint.disabled_at or endpoint.updated_at
-    canceled = Delivery.objects.within(scope).filter(
-        endpoint_id=endpoint.pk, status=Delivery.Status.CANCELED, finished_at__gte=off_since
+    lost = Delivery.objects.within(scope).filter(
+        endpoint_id=endpoint.pk,
+        status__in=[Delivery.Status.CANCELED, Delivery.Status.FAILED],
+        finished_at__gte=off_since,
     )
-    oldest: UUID | None = canceled.order_by("event_id").values_list("event_id", flat=True).first()
+    oldest: UUID | None = lost.order_by("event_id").values_list("event_id", flat=True).first()
     moments = [off_since, endpoint.failing_since or off_since, *([moment_of(oldest)] if oldest else [])]
     return min(moments)
 
