@@ -188,8 +188,9 @@ def test_over_plain_http_pages_lead_to_https_and_nothing_else_does(acme, https, 
             ("POST", f"/webhooks/stripe/{new_id()}", {}), ("POST", "/webhooks/mail/postmark", key),
         ):  # fmt: skip
             answer = client.generic(method, path, headers=headers)
-            assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN"), (method, path)
+            assert answer.status_code == 403, (method, path)
             assert "Location" not in answer.headers
+            assert answer.json()["code"] == "FORBIDDEN"
             assert ("revoke it" in answer.json()["message"]) == bool(headers)
             assert "Strict-Transport-Security" not in answer.headers
 
