@@ -37,13 +37,6 @@ def required(name: str, hint: str) -> str:
     return value
 
 
-# Where proxies connect from unless TRUSTED_PROXY_ADDRESSES says: no address that the internet reaches us from.
-INTERNAL = [
-    "127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10",
-    "fc00::/7", "fe80::/10",
-]  # fmt: skip
-
-
 def proxy_networks(given: list[str]) -> list[str]:
     """Return networks as they are spelt at length, or stop at one that is none or takes in everybody."""
     try:
@@ -93,12 +86,12 @@ if "*" in ALLOWED_HOSTS:
     refuse("ALLOWED_HOSTS must name hosts, not `*`.")
 # How many proxies stand in front, and the networks that they connect from: what anybody else forwards is dropped.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
-TRUSTED_PROXY_ADDRESSES = proxy_networks(env.list("TRUSTED_PROXY_ADDRESSES", default=[])) or INTERNAL
+TRUSTED_PROXY_ADDRESSES = proxy_networks(env.list("TRUSTED_PROXY_ADDRESSES", default=[]))
 if TRUSTED_PROXIES < 0:
     refuse("TRUSTED_PROXIES is how many proxies stand in front: 0 for none, 1, 2 and so on.")
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-elif TRUSTED_PROXY_ADDRESSES is not INTERNAL:
+elif TRUSTED_PROXY_ADDRESSES:
     refuse("TRUSTED_PROXY_ADDRESSES names proxies, but TRUSTED_PROXIES says that there are none. Say how many.")
 # The header in which the proxy tells a caller's country, such as CF-IPCountry; believed behind a proxy only.
 COUNTRY_HEADER = env.str("COUNTRY_HEADER", default="")

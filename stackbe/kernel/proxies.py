@@ -17,6 +17,11 @@ from django.conf import settings
 if TYPE_CHECKING:
     from stackbe.kernel.bodies import WsgiApp
 
+# Where the nearest proxy connects from unless the deployment says: no address that the internet reaches us from.
+INTERNAL = (
+    "127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10",
+    "fc00::/7", "fe80::/10",
+)  # fmt: skip
 FORWARDED = (
     "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT",
     "HTTP_FORWARDED",
@@ -42,18 +47,21 @@ class KnownProxies:
 
 def is_proxy(text: str) -> bool:
     """Say whether an address is one that our proxies connect from. A unix socket has none, and only they reach it."""
-    return text == "" or _among(text, tuple(settings.TRUSTED_PROXY_ADDRESSES))
+    return text == "" or _among(text, tuple(settings.TRUSTED_PROXY_ADDRESSES) or INTERNAL)
 
 
 def forwarded_for(peer: str, header: str, proxies: int) -> str:
     """Return the address that the outermost of so many proxies was asked from.
 
-    Each proxy appends whom it was asked by, so it is read from the right, and no further than proxies of ours
-    wrote it: an entry that is none of their addresses is the caller, and what stands left of it the caller's own.
+    Each proxy appends whom it was asked by, so it is read from the right, and what stands left of the outermost
+    is the caller's own. Where the deployment names its proxies, it is read no further than they wrote it: whoever
+    comes past a CDN is none of its addresses. Where it does not, the nearest is known by its place and the others
+    are counted.
     """
     entries = [entry.strip() for entry in header.split(",")] if header else []
-    for entry in entries[: -proxies - 1 : -1]:
-        if not is_proxy(peer):
+    named = bool(settings.TRUSTED_PROXY_ADDRESSES)
+    for depth, entry in enumerate(entries[: -proxies - 1 : -1]):
+        if (named or not depth) and not is_proxy(peer):
             break
         peer = entry
     return peer

@@ -21,7 +21,7 @@ def behind(settings):
 
     def set_up(proxies, *addresses):
         settings.TRUSTED_PROXIES = proxies
-        settings.TRUSTED_PROXY_ADDRESSES = list(addresses) or settings.TRUSTED_PROXY_ADDRESSES
+        settings.TRUSTED_PROXY_ADDRESSES = list(addresses)
 
     return set_up
 
@@ -54,6 +54,8 @@ def left(peer, **headers):
         (2, ("10.0.0.0/8", CDN), PROXY, f"{FORGED}, {CALLER}, {CDN}", CALLER),
         (2, ("10.0.0.0/8", CDN), PROXY, f"{FORGED}, {CALLER}", CALLER),  # past the CDN
         (2, (), PROXY, CALLER, CALLER),
+        (2, (), PROXY, f"{FORGED}, {CALLER}, {CDN}", CALLER),  # a CDN that is counted, not named
+        (2, (), CALLER, f"{FORGED}, {CDN}", CALLER),
         (1, (), PROXY, "nonsense", "0.0.0.0"),
     ],
 )

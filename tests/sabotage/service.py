@@ -170,7 +170,7 @@ LIMITED = [
         (
             Edit(
                 "stackbe/kernel/proxies.py",
-                '    return text == "" or _among(text, tuple(settings.TRUSTED_PROXY_ADDRESSES))\n',
+                '    return text == "" or _among(text, tuple(settings.TRUSTED_PROXY_ADDRESSES) or INTERNAL)\n',
                 "    return True\n",
             ),
         ),
