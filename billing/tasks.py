@@ -62,10 +62,15 @@ def push_catalogue_job(app_id: str) -> None:
 
 
 @job(SYNC_OBJECT, queue=QUEUE)
-def sync_stripe_object(app_id: str, account_id: str, kind: str, object_id: str, cause: str) -> None:
-    """Fetch what an event told of and follow it. A failure is kept with the event and tried again."""
+def sync_stripe_object(
+    app_id: str, account_id: str, kind: str, object_id: str, cause: str, *, unless_done: bool = False
+) -> None:
+    """Fetch what an event told of and follow it. A failure is kept with the event and tried again.
+
+    Where a look at the same object since has shown what the event told, `unless_done` spares another.
+    """
     scope = app_scope(app_id, "stripe")
-    if scope is None:
+    if scope is None or (unless_done and not still_waiting(scope, account_id, object_id)):
         return
     if kind == DEAUTHORIZED:
         record_deauthorization(scope, account_id, object_id)

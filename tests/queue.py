@@ -7,7 +7,7 @@ worker's database role, as the worker would run them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from stackbe.kernel.clock import wall_clock
 
 DUE = """
 select id, task_name, args from procrastinate_jobs
-where status = 'todo' and (scheduled_at is null or scheduled_at <= %s)
+where status = 'todo' and (scheduled_at is null or scheduled_at <= %s) and id <> all(%s)
 order by priority desc, id limit 1
 """
 
@@ -59,6 +59,22 @@ def run_jobs(*, most: int = 200, tolerate: bool = False) -> list[str]:
     return done
 
 
+def run_some_jobs(most: int, excused: tuple[type[Exception], ...]) -> None:
+    """Run some of the due jobs. One that fails as is excused stays in the queue, as one that waits for its retry."""
+    failed: list[int] = []
+    with worker_rights():
+        for _ in range(most):
+            job = _next_job(failed)
+            if job is None:
+                return
+            identifier, name, arguments = job
+            try:
+                app.tasks[name](**arguments)
+                _finish(identifier, "succeeded")
+            except excused:
+                failed.append(identifier)
+
+
 def run_periodic(name: str) -> None:
     """Run a periodic task once, as if it were due now."""
     with worker_rights():
@@ -72,9 +88,9 @@ def queued() -> list[tuple[str, dict[str, Any]]]:
         return [(name, json.loads(arguments)) for name, arguments in cursor.fetchall()]
 
 
-def _next_job() -> tuple[int, str, dict[str, Any]] | None:
+def _next_job(without: Sequence[int] = ()) -> tuple[int, str, dict[str, Any]] | None:
     with connection.cursor() as cursor:
-        cursor.execute(DUE, [wall_clock()])
+        cursor.execute(DUE, [wall_clock(), list(without)])
         row: tuple[int, str, str] | None = cursor.fetchone()
     return None if row is None else (row[0], row[1], json.loads(row[2]))
 

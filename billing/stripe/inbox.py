@@ -179,5 +179,5 @@ def claim_event(scope: Scope, told: Told, *, recovered: bool = False) -> bool:
         if not StripeEvent.objects.within(scope).filter(pk=row.pk).exists():
             return False
         kind = DEAUTHORIZED if told.type == DEAUTHORIZATION else kind_of(told.type)
-        defer_sync(scope, told.account_id, str(kind), told.object_id, cause=f"stripe:{told.id}")
+        defer_sync(scope, told.account_id, str(kind), told.object_id, cause=f"stripe:{told.id}", unless_done=True)
     return True

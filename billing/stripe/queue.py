@@ -38,9 +38,16 @@ def defer_push_app(scope: Scope) -> None:
     _defer(PUSH_APP, app_id=str(scope.app))
 
 
-def defer_sync(scope: Scope, account_id: str, kind: str, object_id: str, cause: str) -> None:
-    """Queue in the open change that a Stripe object be fetched and our rows follow it."""
-    _defer(SYNC_OBJECT, app_id=str(scope.app), account_id=account_id, kind=kind, object_id=object_id, cause=cause)
+def defer_sync(
+    scope: Scope, account_id: str, kind: str, object_id: str, cause: str, *, unless_done: bool = False
+) -> None:
+    """Queue in the open change that a Stripe object be fetched and our rows follow it.
+
+    `unless_done` leaves it where the object has been looked at since: a purchase brings several events about each of
+    its objects, and one look shows what all of them tell.
+    """
+    names = {"app_id": str(scope.app), "account_id": account_id, "kind": kind, "object_id": object_id, "cause": cause}
+    _defer(SYNC_OBJECT, **names, unless_done=unless_done)
 
 
 def defer_look_again(scope: Scope, account_id: str, kind: str, object_id: str, cause: str) -> None:

@@ -207,5 +207,6 @@ def _queue_stuck(scope: Scope, account_id: str) -> int:
         for event in stuck:
             kind = kind_of(event.type)
             if kind is not None:
-                defer_sync(scope, account_id, kind, event.object_id, cause=f"stripe:{event.event_id}")
+                cause = f"stripe:{event.event_id}"
+                defer_sync(scope, account_id, kind, event.object_id, cause=cause, unless_done=True)
     return len(stuck)

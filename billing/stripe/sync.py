@@ -58,11 +58,12 @@ def sync_object(
     account = ConnectedAccount(account_id, patience_seconds)
     if kind in ABOUT:
         about, find = ABOUT[kind]
+        began = wall_clock()
         found = find(account, kind, object_id)
         if found:
             sync_object(scope, account_id, about, found, cause=cause, patience_seconds=patience_seconds)
         with change(scope):
-            _events_done(scope, account_id, object_id, wall_clock(), ignored=not found)
+            _events_done(scope, account_id, object_id, began, ignored=not found)
         return True
     lease = take_lease(scope, account_id, object_id, take_over=take_over)
     if lease is None:
@@ -79,7 +80,9 @@ def sync_object(
             with change(scope):
                 lease.check()
                 ours = body is None or RECORD[kind](scope, account_id, body, cause, began)
-                _events_done(scope, account_id, object_id, began, ignored=not ours)
+                # Where somebody waits, the mirror is left to the events' own jobs, which so stay to be done.
+                if patience_seconds is None:
+                    _events_done(scope, account_id, object_id, began, ignored=not ours)
                 again = lease.finish()
             if ours and patience_seconds is None:
                 _mirror(account, kind, body, object_id)

@@ -337,3 +337,20 @@ def test_two_apps_on_one_account_each_follow_their_own(shop: Any, acme: Any):
             rows = Subscription.objects.within(each.company.scope)
             assert [row.public_id for row in rows] == [own["id"]]
         assert states(each) == {"done", "ignored"}
+
+
+def test_events_that_wait_together_are_worked_off_with_one_look(shop: Any, monkeypatch: pytest.MonkeyPatch):
+    told = [each for each in lifecycle(shop) if each.event["type"].startswith("customer.subscription.")]
+    for each in told:
+        assert each.post().status_code == 200
+    fetched = []
+    fetch = sync._fetch
+    monkeypatch.setattr(sync, "_fetch", lambda *asked: fetched.append(asked[1]) or fetch(*asked))
+
+    run_jobs()
+
+    assert fetched == ["subscription"]
+    assert states(shop) == {"done"}
+    assert told[-1].post().status_code == 200  # a copy of what was worked off brings nothing
+    run_jobs()
+    assert fetched == ["subscription"]
