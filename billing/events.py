@@ -53,6 +53,7 @@ def plan_as_event(plan: Plan, version: PlanVersion | None = None) -> dict[str, A
         "trialRequiresCard": version.trial_requires_card,
         "prices": [price_as_event(price) for price in prices],
         "usage": version.usage,
+        "credits": version.credits,
         "seats": version.seats,
         "addOns": [encode("plan", plan_id) for plan_id in version.add_ons],
         "entitlements": version.entitlements,

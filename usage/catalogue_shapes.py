@@ -13,6 +13,7 @@ from billing.serializers.catalogue import (
     MOST_ADD_ONS,
     FeatureInput,
     OverageOutput,
+    PackOutput,
     PlanContents,
     Slug,
     UsageAllowanceOutput,
@@ -110,6 +111,7 @@ class PlanRowOutput(Output):
     trial_days = Integer()
     trial_requires_card = Boolean()
     usage = UsageAllowanceOutput(many=True)
+    credits = PackOutput(many=True)
     seats = Integer(allow_null=True)
     add_ons = serializers.ListField(child=Text())
     entitlements = Metadata()

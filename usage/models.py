@@ -98,7 +98,8 @@ class Counter(AppOwned):
 class Credit(AppOwned):
     """Units granted to a customer beside the plan's allowance, spent after it.
 
-    The least `priority` is spent first, then what expires first, then the oldest.
+    The least `priority` is spent first, then what expires first, then the oldest. `checkout_id` is the purchase that
+    ended in it.
     """
 
     id_prefix = "crd"
@@ -111,10 +112,16 @@ class Credit(AppOwned):
     expires_at = models.DateTimeField(null=True)
     reason = Sealed(subject="customer_id")
     granted_by = models.CharField(max_length=80)
+    checkout_id = models.UUIDField(null=True)
     created_at = models.DateTimeField(default=wall_clock)
 
     class Meta(AppOwned.Meta):
         constraints = (
+            models.UniqueConstraint(
+                fields=["checkout_id", "metric"],
+                condition=models.Q(checkout_id__isnull=False),
+                name="one_credit_per_purchase_and_metric",
+            ),
             models.CheckConstraint(
                 condition=models.Q(remaining__gte=0, remaining__lte=models.F("quantity")),
                 name="credit_remains_within_its_grant",

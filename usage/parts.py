@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from accounts.models import Customer
+from accounts.services.customers import hold_customer
 from billing import metrics as known_metrics
+from billing import packs
+from billing.models import Checkout
 from billing.state import register_part
 from stackbe.kernel.clock import render
 from stackbe.kernel.scope import Scope
-from usage.services.credits import next_expiry, spendable
-from usage.services.metrics import live_metrics
+from usage.services.credits import credits_of, grant_credit, next_expiry, spendable
+from usage.services.figures import LEVELS
+from usage.services.metrics import live_metrics, metric_named
 from usage.services.summary import standing
 
 
@@ -40,6 +45,22 @@ def credits_part(scope: Scope, customer: Customer) -> list[dict[str, Any]]:
     ]
 
 
+class Credits:
+    """Where purchased units go: to the buyer's credits."""
+
+    def counts(self, scope: Scope, metric: str) -> bool:
+        """Say whether a metric adds up."""
+        return metric_named(scope, metric).aggregation not in LEVELS
+
+    def put(self, scope: Scope, checkout: Checkout, pack: Mapping[str, Any], cause: str) -> None:
+        """Grant what was bought, once for the checkout."""
+        hold_customer(scope, checkout.customer_id)
+        known = credits_of(scope, checkout.customer_id, pack["metric"]).filter(checkout_id=checkout.pk)
+        if not known.exists():
+            grant_credit(scope, checkout.customer, checkout_id=checkout.pk, granted_by=cause[:80], **pack)
+
+
 known_metrics.register(resets_of)
+packs.register(Credits())
 register_part("usage", usage_part)
 register_part("credits", credits_part, dates=next_expiry)

@@ -158,6 +158,10 @@ def card_of(plan: Plan, names: dict[str, str], subscribers: int) -> dict[str, An
         for row in version.usage
         if row["metric"] not in version.entitlements
     ]
+    lines += [
+        {"is_on": True, "name": f"Credits of {row['metric']}", "value": shown_value(row["quantity"])}
+        for row in version.credits
+    ]
     return {
         "plan": plan,
         "version": version,

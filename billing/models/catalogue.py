@@ -145,7 +145,8 @@ class PlanVersion(AppOwned):
     """What subscribers of one version get: entitlements, usage allowances, seats, trial.
 
     `usage` holds `{metric, included, mode, overage?, windows?, rollover?, spendCapCents?}` in the API's own spelling;
-    `add_ons` the ids of plans that may be bought beside this one.
+    `add_ons` the ids of plans that may be bought beside this one; `credits` holds `{metric, quantity, expiresInDays}`
+    of a pack, which is paid once and ends in credits.
     """
 
     id_prefix = "planv"
@@ -154,6 +155,7 @@ class PlanVersion(AppOwned):
     number = models.PositiveIntegerField(default=1)
     entitlements = models.JSONField(default=dict)
     usage = models.JSONField(default=list)
+    credits = models.JSONField(default=list, db_default=[])
     seats = models.PositiveIntegerField(null=True)
     trial_days = models.PositiveIntegerField(default=0)
     trial_requires_card = models.BooleanField(default=True)

@@ -29,6 +29,8 @@ LARGEST_PACKAGE = 1_000_000_000
 LONGEST_TRIAL = 730
 MOST_PRICES = 20
 MOST_TIERS = 50
+LARGEST_PACK = 1_000_000_000
+LONGEST_CREDIT_DAYS = 3650
 MOST_METRICS = 100
 MOST_WINDOWS = 4
 MOST_KEYS = 200
@@ -203,6 +205,14 @@ class UsageInput(Input):
     spend_cap_cents = Integer(min_value=0, max_value=LARGEST_AMOUNT, required=False, allow_null=True)
 
 
+class CreditsInput(Input):
+    """Units of a metric that a pack ends in, and how long they are good for; null is for ever."""
+
+    metric = Key()
+    quantity = Integer(min_value=1, max_value=LARGEST_PACK)
+    expires_in_days = Integer(min_value=1, max_value=LONGEST_CREDIT_DAYS, required=False, allow_null=True)
+
+
 class PlanContents(Input):
     """What a plan costs, by its short price or all `prices`, and what it includes."""
 
@@ -217,6 +227,9 @@ class PlanContents(Input):
     )
     usage: serializers.ListSerializer[Any] = serializers.ListSerializer(
         child=UsageInput(), required=False, max_length=MOST_METRICS
+    )
+    credits: serializers.ListSerializer[Any] = serializers.ListSerializer(
+        child=CreditsInput(), required=False, max_length=MOST_METRICS
     )
     seats = Integer(required=False, allow_null=True, min_value=1, max_value=1_000_000)
     entitlements = Entitlements(required=False)
@@ -291,6 +304,14 @@ class UsageAllowanceOutput(Output):
     spend_cap_cents = Integer(required=False)
 
 
+class PackOutput(Output):
+    """Units of a metric that a pack ends in."""
+
+    metric = Text()
+    quantity = Integer()
+    expires_in_days = Integer(allow_null=True)
+
+
 class PlanOutput(Output):
     """A plan in one of its versions; `priceCents` (null where it has tiers) is the first price's."""
 
@@ -306,6 +327,7 @@ class PlanOutput(Output):
     trial_requires_card = Boolean()
     prices = PriceOutput(many=True)
     usage = UsageAllowanceOutput(many=True)
+    credits = PackOutput(many=True)
     seats = Integer(allow_null=True)
     add_ons = serializers.ListField(child=Text())
     entitlements = Metadata()

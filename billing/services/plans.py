@@ -15,6 +15,7 @@ from django.db.models import F, Prefetch
 from billing.errors import PlanNotFound, ProductNotFound, SlugTaken
 from billing.metrics import resets_by_metric
 from billing.models import Plan, PlanVersion, Price, Product, Subscription
+from billing.packs import checked_packs
 from billing.services import access
 from billing.services.catalogue import create_product, free_slug, lock_catalogue
 from billing.services.features import live_features, refuse_unfit_entitlements, unknown_sentence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
     from stackbe.kernel.tenancy import ScopedQuerySet
 
-CONTENTS = ("entitlements", "usage", "seats", "trial_days", "trial_requires_card", "add_ons")
+CONTENTS = ("entitlements", "usage", "credits", "seats", "trial_days", "trial_requires_card", "add_ons")
 PRICING = frozenset({*SHORT_FORM, "prices"})
 
 
@@ -60,7 +61,7 @@ def create_plan(
 ) -> Plan:
     """Add a plan, with a product of its own name where none is named.
 
-    `asked` holds the price (short form or `prices`) and the contents (`entitlements`, `usage`,
+    `asked` holds the price (short form or `prices`) and the contents (`entitlements`, `usage`, `credits`,
     `seats`, `trial_days`, `trial_requires_card`, `add_ons`). It is pushed to Stripe in the
     background once an account is connected. Raises `SlugTaken` and `ValidationFailed`.
     """
@@ -69,6 +70,7 @@ def create_plan(
     specs = asked_prices(_given(asked, PRICING), [])
     contents = _contents(scope, {name: asked[name] for name in CONTENTS if name in asked})
     _refuse_contradictions(specs, contents.get("trial_days", 0), is_default=is_default, active=active)
+    _refuse_mixed_pack(specs, contents)
     product = _product(scope, product_id, name)
     moment = now(scope)
     plan = Plan(
@@ -108,6 +110,7 @@ def update_plan(scope: Scope, plan_id: str | UUID, **asked: Any) -> Plan:
         is_default = False
     trial_days = contents.get("trial_days", version.trial_days)
     _refuse_contradictions(specs, trial_days, is_default=is_default, active=active)
+    _refuse_mixed_pack(specs, {**{name: getattr(version, name) for name in CONTENTS}, **contents})
 
     changed = _rename(scope, plan, asked)
     if specs != before:
@@ -237,6 +240,25 @@ def _refuse_contradictions(specs: Sequence[PriceSpec], trial_days: int, *, is_de
         raise ValidationFailed(fields=wrong)
 
 
+def _refuse_mixed_pack(specs: Sequence[PriceSpec], contents: Mapping[str, Any]) -> None:
+    """Raise where a plan is a pack of credits and something else too: who buys a pack subscribes to nothing."""
+    if not contents.get("credits"):
+        return
+    wrong = {}
+    if any(spec.interval != "one_time" or spec.free for spec in specs):
+        wrong["credits"] = ["A pack of credits is paid once. What renews includes so much each period, by usage."]
+    for name, spoken in (
+        ("entitlements", "entitlements"),
+        ("usage", "usage"),
+        ("seats", "seats"),
+        ("add_ons", "addOns"),
+    ):
+        if contents.get(name):
+            wrong[spoken] = ["A pack of credits grants its credits and nothing else."]
+    if wrong:
+        raise ValidationFailed(fields=wrong)
+
+
 def _contents(scope: Scope, asked: dict[str, Any], plan_id: UUID | None = None) -> dict[str, Any]:
     """Return the contents as they are stored, checked against features, metrics and plans."""
     contents = dict(asked)
@@ -244,6 +266,8 @@ def _contents(scope: Scope, asked: dict[str, Any], plan_id: UUID | None = None) 
         refuse_unfit_entitlements(scope, contents["entitlements"])
     if "usage" in contents:
         contents["usage"] = _usage(scope, contents["usage"])
+    if "credits" in contents:
+        contents["credits"] = checked_packs(scope, contents["credits"])
     if "add_ons" in contents:
         _refuse_unknown_add_ons(scope, contents["add_ons"], plan_id)
     _refuse_two_allowances(scope, contents)

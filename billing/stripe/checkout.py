@@ -140,6 +140,9 @@ def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Openi
     plan, version, price = offer(scope, asked)
     account = ConnectedAccount(ready_connection(scope).account_id)
     organization_id = buying_organization(scope, asked.get("organization_id"), customer)
+    if organization_id is not None and version.credits:
+        sentence = "Credits are a customer's own. Leave organizationId out."
+        raise ValidationFailed(fields={"organizationId": [sentence]})
     refuse_second(scope, customer, organization_id, plan, version)
     intent = record_intent(scope, "checkout.create", f"{customer.pk}:{plan.pk}", account.id, claim_id=claim_id)
     resumed = Checkout.objects.within(scope).filter(intent_id=intent.id).first()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from django.db import DatabaseError
 
 from billing.models import Checkout, StripeConnection, StripeEvent, Subscription
+from billing.packs import give_credits
 from billing.services.invoices import record_invoice
 from billing.services.subscriptions import apply_stripe_subscription, grant_purchase
 from billing.states import CANCELED, STATUS_OF
@@ -275,7 +276,8 @@ def _record_checkout(scope: Scope, account_id: str, body: Json, cause: str, bega
     # A one-time plan has no subscription at Stripe that would tell of it.
     paid = body.get("payment_status") in {"paid", "no_payment_required"}
     if body.get("mode") == "payment" and body.get("status") == "complete" and paid:
-        grant_purchase(scope, checkout, cause)
+        grant = give_credits if checkout.plan_version.credits else grant_purchase
+        grant(scope, checkout, cause)
     return True
 
 

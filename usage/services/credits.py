@@ -37,6 +37,8 @@ def grant_credit(
     reason: str,
     expires_at: datetime | None = None,
     priority: int = USUAL_PRIORITY,
+    checkout_id: UUID | None = None,
+    granted_by: str = "",
 ) -> Credit:
     """Grant units of a metric that are spent after the plan's allowance, until they expire.
 
@@ -61,7 +63,8 @@ def grant_credit(
         priority=priority,
         expires_at=expires_at,
         reason=reason,
-        granted_by=scope.actor,
+        granted_by=granted_by or scope.actor,
+        checkout_id=checkout_id,
         created_at=moment,
     )
     row.save(force_insert=True)

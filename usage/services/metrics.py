@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from billing.models import PlanVersion
 from billing.services.catalogue import lock_catalogue
@@ -96,7 +96,8 @@ def archive_metric(scope: Scope, metric_id: str) -> None:
     lock_catalogue(scope)
     metric = live_metrics(scope).locked().fetch(metric_id, MetricNotFound)
     versions = PlanVersion.objects.within(scope).filter(plan__active=True, number=F("plan__version"))
-    plans = versions.filter(usage__contains=[{"metric": metric.name}]).order_by("plan__name")
+    counted = [{"metric": metric.name}]
+    plans = versions.filter(Q(usage__contains=counted) | Q(credits__contains=counted)).order_by("plan__name")
     features = live_features(scope).filter(metric=metric.name).order_by("key")
     users = [*plans.values_list("plan__name", flat=True), *features.values_list("key", flat=True)]
     if users:
