@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from stackbe.kernel.audit import audit, canonical_bytes, seal_audit_rows
-from stackbe.kernel.ids import encode
+from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.ids import encode, first_id
 from stackbe.kernel.transactions import change
+from stackbe.trust.checks import access
 from stackbe.trust.checks.access import kept_heads
-from stackbe.trust.checks.asking import as_role
+from stackbe.trust.checks.asking import as_role, number
 from stackbe.trust.checks.shapes import Found, State
 from stackbe.trust.heads import read_heads
 from stackbe.trust.shelves import shelf
@@ -147,3 +150,26 @@ def test_a_row_has_one_spelling_whichever_encoder_writes_it(name):
     assert canonical_bytes(row) == spelt
     del row["ä"]
     assert canonical_bytes(row) == json.dumps(row, sort_keys=True, separators=(",", ":")).encode()
+
+
+def test_the_trust_page_notices_what_was_not_sealed_by_steps_of_indexes_alone(chain, acme):
+    def unsealed(staff):
+        due = wall_clock() + timedelta(seconds=1)
+        return number(staff, access.UNSEALED, {"due": first_id(due), "since": first_id(due - timedelta(hours=2))})
+
+    with as_role("staff") as staff:
+        before = unsealed(staff)
+        with change(acme.scope):
+            audit(acme.scope, "thing.done")
+            audit(acme.scope, "thing.done")
+        assert unsealed(staff) - before == 2
+        moment = wall_clock()
+        staff.execute("set enable_seqscan = off")
+        for query, values in (
+            (access.UNSEALED, {"due": first_id(moment), "since": first_id(moment)}),
+            (access.NEWEST_SEALS, {}),
+            (access.UNKEPT, [first_id(moment), moment, moment]),
+        ):
+            plan = "\n".join(row[0] for row in staff.execute(f"explain {query}", values))
+            assert "Seq Scan" not in plan, plan
+            assert "Index" in plan

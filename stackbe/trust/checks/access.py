@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,10 @@ from django.http import HttpRequest
 from accounts.models import User
 from stackbe.archive.trusted import trusted_keys
 from stackbe.kernel.audit import START_OF_CHAIN, chained
+from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.ids import first_id
 from stackbe.staff.console import console
+from stackbe.trust.chains import for_each_tenant
 from stackbe.trust.checks.asking import Connection, as_role, ask, number, refused
 from stackbe.trust.checks.shapes import Found
 from stackbe.trust.heads import read_heads
@@ -43,27 +47,42 @@ select count(*) from unnest(%s::text[]) as r(name), unnest(%s::text[]) as t(name
 where has_table_privilege(r.name, t.name, 'update') or has_table_privilege(r.name, t.name, 'delete')
    or has_table_privilege(r.name, t.name, 'truncate')
 """
-# The newest seals of each tenant, each with the one before it: a spot check that stays cheap as the log grows.
-NEWEST_SEALS = """
-select s.digest, s.sequence, before.digest, to_jsonb(a)::text
-from (select *, row_number() over (partition by tenant_id order by sequence desc) as place from kernel_auditseal) s
+# The newest seals of each tenant, each with the one before it. No query here reads the whole log.
+NEWEST_SEALS = for_each_tenant(
+    "kernel_auditseal",
+    """
+select s.digest, s.sequence, before.digest, to_jsonb(a)::text from tenant
+cross join lateral (
+  select * from kernel_auditseal l where l.tenant_id = tenant.id order by l.sequence desc limit 20) s
 left join kernel_auditseal before on before.tenant_id = s.tenant_id and before.sequence = s.sequence - 1
 left join kernel_auditevent a on a.id = s.audit_id
-where s.place <= 20 limit 2000
-"""
-UNSEALED = """
-select count(*) from kernel_auditevent a where a.occurred_at < now() - interval '10 minutes'
-and not exists (select from kernel_auditseal s where s.audit_id = a.id)
-"""
+limit 2000
+""",
+)
+# Rows that are due a seal: each tenant's newest such, and all of the last hours. What is older and has none is sealed
+# once an hour, when the sealer goes through the whole log.
+UNSEALED = for_each_tenant(
+    "kernel_auditevent",
+    """
+select count(*) from (
+  select newest.id from tenant cross join lateral (
+    select a.id from kernel_auditevent a where a.tenant_id = tenant.id and a.id < %(due)s order by a.id desc limit 1
+  ) newest
+  union
+  select a.id from kernel_auditevent a where a.id >= %(since)s and a.id < %(due)s
+) looked where not exists (select from kernel_auditseal s where s.audit_id = looked.id)
+""",
+)
 CUT_OFF = """
 select count(*) from unnest(%s::uuid[], %s::bigint[], %s::text[]) as kept (tenant_id, sequence, digest)
 where not exists (select from kernel_auditseal s where s.tenant_id = kept.tenant_id and s.sequence = kept.sequence
   and encode(s.digest, 'hex') = kept.digest)
 """
 UNKEPT = """
-select count(*) from kernel_auditseal
-where sealed_at > %s::timestamptz and sealed_at < now() - interval '10 minutes'
+select count(*) from (
+  select from kernel_auditseal where id >= %s and sealed_at > %s and sealed_at < %s limit 1) unkept
 """
+DUE, WINDOW = timedelta(minutes=10), timedelta(hours=2)
 
 
 def least_privilege(found: Found) -> None:
@@ -128,7 +147,8 @@ def internal_access(found: Found) -> None:
         rows = staff.execute(NEWEST_SEALS).fetchall()
         broken = sum(not _holds(*row) for row in rows)
         found.need(not broken, f"{len(rows)} newest seals hold.", f"{broken} of the newest seals do not hold.")
-        waiting = number(staff, UNSEALED)
+        due = wall_clock() - DUE
+        waiting = number(staff, UNSEALED, {"due": first_id(due), "since": first_id(due - WINDOW)})
         if waiting:
             found.late(f"{waiting} audit rows wait for their seal for more than 10 minutes.")
         kept_heads(found, staff)
@@ -153,7 +173,8 @@ def kept_heads(found: Found, staff: Connection) -> None:
     found.need(
         not gone, f"{len(kept.heads)} chains reach the heads that are kept elsewhere.", f"{gone} chains were cut off."
     )
-    if number(staff, UNKEPT, [kept.newest or "-infinity"]):
+    newest = datetime.fromisoformat(kept.newest) if kept.newest else datetime.fromtimestamp(0, UTC)
+    if number(staff, UNKEPT, [first_id(newest), newest, wall_clock() - DUE]):
         found.late("Heads of the audit log were not kept elsewhere for more than 10 minutes.")
 
 

@@ -121,7 +121,7 @@ def refused(connection: Connection, statement: str) -> bool:
     return False
 
 
-def number(connection: Connection, statement: str, values: Sequence[Any] = ()) -> int:
+def number(connection: Connection, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> int:
     """Return the one number that a query answers."""
     row = connection.execute(statement.encode(), values).fetchone()
     return int(row[0]) if row and row[0] is not None else 0
