@@ -39,7 +39,7 @@ class CustomerFile(AppOwned):
     updated_rows = models.PositiveIntegerField(default=0)
     unchanged_rows = models.PositiveIntegerField(default=0)
     refused_rows = models.PositiveIntegerField(default=0)
-    faults = Sealed(as_json=True, null=True)
+    faults = Sealed(as_json=True, null=True, mask='[{"row": "•••", "problem": "•••"}]')
     asked_by = models.CharField(max_length=80)
     created_at = models.DateTimeField(default=wall_clock)
     finished_at = models.DateTimeField(null=True)

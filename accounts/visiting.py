@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Somebody of staff in a tenant's dashboard, with its consent: they see what a viewer sees."""
+    """Somebody of staff in a tenant's dashboard, with its consent: they see what a viewer sees, people masked.
+
+    `masks` is False on the page (`page`: its path with its query) that they have revealed with a reason.
+    """
 
     user: User
     tenant_id: UUID
     tenant_name: str
     until: datetime
     end_url: str
+    reveal_url: str
+    page: str
+    masks: bool
+    may_reveal: bool
 
     def scope(self, app: KnownApp) -> Scope:
         """Return a viewer's scope in one of the tenant's apps. Raises `AppNotFound` for anybody else's."""
@@ -39,6 +46,7 @@ class Visit:
             role=Role.VIEWER,
             environment=app.environment,
             clock_offset=timedelta(milliseconds=app.clock_offset_ms),
+            masked=self.masks,
         )
 
     @property

@@ -131,7 +131,7 @@ class Event(AppOwned):
 
     type = models.CharField(max_length=80)
     subject_id = models.UUIDField(null=True)
-    body = Sealed(subject="subject_id")
+    body = Sealed(subject="subject_id", mask='{"data": "•••"}')
     created_at = models.DateTimeField(default=wall_clock)
     fanned_out_at = models.DateTimeField(null=True)
 

@@ -18,6 +18,9 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.visiting import Visit
+from stackbe.kernel.fields import MASK
+
 register = template.Library()
 
 HEX_COLOUR = re.compile(r"#[0-9a-fA-F]{6}\Z")
@@ -63,6 +66,13 @@ def icon(name: str, size: int = 18) -> SafeString:
         static("icons/sprite.svg"),
         name,
     )
+
+
+@register.simple_tag(takes_context=True)
+def theirs(context: template.Context, words: str) -> str:
+    """Return what a tenant calls a person or a company by in the clear, a mask on a visit that masks people."""
+    visit: Visit | None = getattr(context.get("request"), "visit", None)
+    return MASK if words and visit is not None and visit.masks else words
 
 
 @register.filter

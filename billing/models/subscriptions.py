@@ -172,7 +172,7 @@ class InvoiceReference(AppOwned):
     currency = models.CharField(max_length=3)
     period_start = models.DateTimeField(null=True)
     period_end = models.DateTimeField(null=True)
-    hosted_invoice_url = Sealed(subject="customer_id", null=True)
+    hosted_invoice_url = Sealed(subject="customer_id", null=True, mask="")
     facts_at = models.DateTimeField()
     created_at = models.DateTimeField(default=wall_clock)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 
+MASK = "•••"
+
 if TYPE_CHECKING:
     Column = models.BinaryField[Any, Any]
 else:
@@ -55,15 +57,19 @@ class Sealed(Column):
 
     `subject` names the attribute that holds the person's id; without it the tenant's key is used.
     A model without `tenant_id` belongs to the platform. The value cannot be searched: keep a blind
-    index beside it.
+    index beside it. `mask` is the text that stands for it where the scope is masked (a visit by staff):
+    what reads the value must still make sense of that.
     """
 
     descriptor_class = SealedAttribute
 
-    def __init__(self, *args: Any, subject: str | None = None, as_json: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, subject: str | None = None, as_json: bool = False, mask: str | None = None, **kwargs: Any
+    ) -> None:
         """Remember whose key to use and what comes out."""
         self.subject = subject
         self.as_json = as_json
+        self.mask = mask if mask is not None else json.dumps({MASK: MASK}) if as_json else MASK
         kwargs.setdefault("editable", False)
         super().__init__(*args, **kwargs)
 
@@ -95,10 +101,13 @@ class Sealed(Column):
 
     def open_row(self, pk: UUID, owner: UUID, sealed: bytes) -> str | None:
         """Return the text of a row that was read without an instance, None when its subject was erased."""
+        unit = current()
         try:
-            key = current().keys.key(crypto.key_id_of(sealed), owner)
+            key = unit.keys.key(crypto.key_id_of(sealed), owner)
         except crypto.KeyDestroyed:
             return None
+        if unit.scope.masked:
+            return self.mask
         return crypto.unseal(key, sealed, self._context(pk)).decode()
 
     def get_lookup(self, lookup_name: str) -> Any:

@@ -65,7 +65,8 @@ class Scope:
     """One tenant (and, nearly always, one of its apps) as proven by a credential.
 
     It is the first argument of every service. `credential_id` names the key, session, member or
-    staff user; `actor` is what audit rows and history show.
+    staff user; `actor` is what audit rows and history show. Whoever is `masked` sees that there is
+    a sealed value and not what it says.
     """
 
     tenant_id: UUID
@@ -83,6 +84,7 @@ class Scope:
     api_limit_per_minute: int = 1000
     hot_limit_per_minute: int = 60_000
     actor_name: str = ""
+    masked: bool = False
 
     @property
     def actor(self) -> str:

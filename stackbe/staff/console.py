@@ -25,7 +25,7 @@ from unfold.sites import UnfoldAdminSite
 from accounts.models import User
 from stackbe.kernel import ids
 from stackbe.kernel.errors import ApiError
-from stackbe.kernel.fields import Sealed
+from stackbe.kernel.fields import MASK, Sealed
 from stackbe.kernel.scope import PLATFORM, platform_scope
 from stackbe.kernel.transactions import reading
 from stackbe.mail.outgoing import waiting
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from django.db import models
     from django.db.models import QuerySet
 
-MASK = "•••"
 STAFF_DATABASE = "staff"
 # Columns that name a row elsewhere, and the prefix of its public id.
 PREFIXES = {"tenant_id": "ten", "app_id": "app"}
@@ -120,6 +119,7 @@ class Console(UnfoldAdminSite):
             path("arrive", csp_replace(CONTENT_POLICY)(entry.arrive), name="arrive"),
             path("health/", self.admin_view(self.health), name="health"),
             path("visit/end", self.admin_view(self.end_visit), name="visit_end"),
+            path("visit/reveal", self.admin_view(self.reveal_visited), name="visit_reveal"),
             path("visit/<str:tenant_id>/<path:page>", self.admin_view(self.visit), name="visit"),
             *kept,
         ]
@@ -128,6 +128,11 @@ class Console(UnfoldAdminSite):
     def visit(self, request: HttpRequest, tenant_id: str, page: str) -> HttpResponse:
         """Show a page of a tenant's dashboard."""
         return visits.show(request, staff_user(request), tenant_id, page)
+
+    @takes_forms
+    def reveal_visited(self, request: HttpRequest) -> HttpResponse:
+        """Show who is on a page of a tenant's dashboard."""
+        return visits.reveal(request, staff_user(request))
 
     @takes_forms
     def end_visit(self, request: HttpRequest) -> HttpResponse:

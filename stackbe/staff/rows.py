@@ -83,8 +83,9 @@ class AppRows(Suspendable):
 class CustomerRows(ConsoleAdmin):
     """Customers, without who they are."""
 
-    masked: ClassVar[tuple[str, ...]] = sealed_fields(Customer)
-    plain = ("tenant_id", "app_id", "external_id", "created_at", "deleted_at")
+    # A tenant's own id for a person may be their address or their name.
+    masked: ClassVar[tuple[str, ...]] = (*sealed_fields(Customer), "external_id")
+    plain = ("tenant_id", "app_id", "created_at", "deleted_at")
 
 
 @register(User, site=console)

@@ -1,4 +1,8 @@
-"""A tenant's dashboard as staff see it, with the tenant's consent: read-only, and every page on record."""
+"""A tenant's dashboard as staff see it, with the tenant's consent: read-only, and every page on record.
+
+Who the tenant's customers are stays masked, as everywhere in the console, until it is revealed with a reason: page by
+page, since a reason for one person is none for the next.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import InternalError, connection
 from django.http import Http404
@@ -16,15 +21,18 @@ from accounts.dashboard.frame import AppPage, app_uuid
 from accounts.models import App, Tenant
 from accounts.visiting import Visit
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.errors import Forbidden, NotFound
+from stackbe.kernel.errors import Forbidden, NotFound, ValidationFailed
 from stackbe.kernel.ids import MalformedId, decode
 from stackbe.kernel.transactions import reading
+from stackbe.staff.roles import Power, may
 from stackbe.staff.services import consents, staff_scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
 
     from django.http import HttpRequest, HttpResponse
+    from django.urls import ResolverMatch
 
     from accounts.models import User
 
@@ -41,16 +49,74 @@ def begin(request: HttpRequest, user: User, tenant: Tenant, reason: str) -> Http
     if first is None:
         raise Forbidden("This tenant has no app to look at.")
     until = consents.begin_visit(user, tenant, reason)
-    request.session[KEPT] = {"tenant": tenant.public_id, "until": until.isoformat()}
+    request.session[KEPT] = {"tenant": tenant.public_id, "until": until.isoformat(), "revealed": []}
     return redirect("console:visit", tenant.public_id, f"dashboard/{first.public_id}/")
 
 
 def show(request: HttpRequest, user: User, tenant_id: str, page: str) -> HttpResponse:
     """Show one page of the tenant's dashboard, under the visit's own addresses."""
+    kept = _under_way(request, tenant_id)
+    match, key, app_id = _place(tenant_id, page)
+    with reading(staff_scope(user, key)):
+        tenant = Tenant.unscoped.filter(pk=key).first()
+        if tenant is None or not App.unscoped.filter(pk=app_id, tenant_id=key).exists():
+            raise Http404
+    here = request.get_full_path().removeprefix(reverse("console:visit", args=[tenant_id, "-"])[:-2])
+    revealed = here in kept["revealed"]
+    try:
+        consents.record_visited(user, key, app_id, f"/{page}", revealed=revealed)
+    except Forbidden as refused:
+        raise PermissionDenied(str(refused)) from None
+    request.visit = Visit(  # type: ignore[attr-defined]  # the dashboard's frame looks for it
+        user=user,
+        tenant_id=key,
+        tenant_name=tenant.name,
+        until=datetime.fromisoformat(kept["until"]),
+        end_url=reverse("console:visit_end"),
+        reveal_url=reverse("console:visit_reveal"),
+        page=here,
+        masks=not revealed,
+        may_reveal=may(user.staff_role, Power.REVEAL),
+    )
+    with _addresses_below(reverse("console:visit", args=[tenant_id, "-"])[:-1]), _nothing_written():
+        response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+    return response
+
+
+def reveal(request: HttpRequest, user: User) -> HttpResponse:
+    """Show one page (`page`, with its query) unmasked for the rest of the visit, once the reason is on record."""
     kept = request.session.get(KEPT) or {}
+    tenant_id, page = str(kept.get("tenant")), request.POST.get("page", "")
+    _under_way(request, tenant_id)
+    path = page.partition("?")[0].removeprefix("/")
+    _, key, app_id = _place(tenant_id, path)
+    try:
+        consents.reveal_page(user, key, app_id, f"/{path}", request.POST.get("reason", ""))
+    except Forbidden as refused:
+        raise PermissionDenied(str(refused)) from None
+    except ValidationFailed as refused:
+        messages.error(request, " ".join(text for texts in (refused.fields or {}).values() for text in texts))
+    else:
+        request.session[KEPT] = {**kept, "revealed": [*kept["revealed"], page]}
+    return redirect(reverse("console:visit", args=[tenant_id, "-"])[:-2] + page)
+
+
+def end(request: HttpRequest) -> HttpResponse:
+    """Leave."""
+    request.session.pop(KEPT, None)
+    return redirect("console:index")
+
+
+def _under_way(request: HttpRequest, tenant_id: str) -> dict[str, Any]:
+    """Return what the session knows of the visit to a tenant, or refuse: there is none, or its time is over."""
+    kept: dict[str, Any] = request.session.get(KEPT) or {}
     if kept.get("tenant") != tenant_id or datetime.fromisoformat(kept["until"]) <= wall_clock():
-        request.session.pop(KEPT, None)
         raise PermissionDenied("This visit is over. Begin another from the tenant's page in the console.")
+    return kept
+
+
+def _place(tenant_id: str, page: str) -> tuple[ResolverMatch, UUID, UUID]:
+    """Return what a path of the dashboard leads to, with the tenant and the app that it is about."""
     try:
         match, key = resolve(f"/{page}"), decode("ten", tenant_id)
         view: Any = match.func
@@ -60,30 +126,7 @@ def show(request: HttpRequest, user: User, tenant_id: str, page: str) -> HttpRes
         raise Http404 from None
     if app_id is None:
         raise PermissionDenied("A visit does not go there.")
-    with reading(staff_scope(user, key)):
-        tenant = Tenant.unscoped.filter(pk=key).first()
-        if tenant is None or not App.unscoped.filter(pk=app_id, tenant_id=key).exists():
-            raise Http404
-    try:
-        consents.record_visited(user, key, app_id, f"/{page}")
-    except Forbidden as refused:
-        raise PermissionDenied(str(refused)) from None
-    request.visit = Visit(  # type: ignore[attr-defined]  # the dashboard's frame looks for it
-        user=user,
-        tenant_id=key,
-        tenant_name=tenant.name,
-        until=datetime.fromisoformat(kept["until"]),
-        end_url=reverse("console:visit_end"),
-    )
-    with _addresses_below(reverse("console:visit", args=[tenant_id, "-"])[:-1]), _nothing_written():
-        response: HttpResponse = match.func(request, *match.args, **match.kwargs)
-    return response
-
-
-def end(request: HttpRequest) -> HttpResponse:
-    """Leave."""
-    request.session.pop(KEPT, None)
-    return redirect("console:index")
+    return match, key, app_id
 
 
 @contextmanager

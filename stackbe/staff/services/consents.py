@@ -73,13 +73,32 @@ def begin_visit(user: User, tenant: Tenant, reason: str) -> datetime:
     return until
 
 
-def record_visited(user: User, tenant_id: UUID, app_id: UUID, page: str) -> None:
+def record_visited(user: User, tenant_id: UUID, app_id: UUID, page: str, *, revealed: bool = False) -> None:
     """Put one page of a visit on record before it is shown. Raises `Forbidden` once the leave has ended."""
     refuse_without(user, Power.VISIT)
     with change(staff_scope(user, tenant_id, app_id)) as unit:
-        if live_consent(unit.scope) is None:
-            raise Forbidden("The tenant no longer allows this visit.")
-        audit(unit.scope, "staff.visited", encode("app", app_id), detail={"page": page})
+        _refuse_without_leave(unit.scope)
+        detail = {"page": page, "people": "revealed" if revealed else "masked"}
+        audit(unit.scope, "staff.visited", encode("app", app_id), detail=detail)
+
+
+def reveal_page(user: User, tenant_id: UUID, app_id: UUID, page: str, reason: str) -> None:
+    """Put on record why a page of a visit is shown with the people on it.
+
+    Raises `Forbidden` for a role without the power or once the leave has ended, `ValidationFailed` for no reason worth
+    the name.
+    """
+    refuse_without(user, Power.VISIT)
+    refuse_without(user, Power.REVEAL)
+    reason = worded(reason)
+    with change(staff_scope(user, tenant_id, app_id)) as unit:
+        _refuse_without_leave(unit.scope)
+        audit(unit.scope, "staff.revealed", encode("app", app_id), detail={"page": page, "reason": reason})
+
+
+def _refuse_without_leave(scope: Scope) -> None:
+    if live_consent(scope) is None:
+        raise Forbidden("The tenant no longer allows this visit.")
 
 
 def _end_all(scope: Scope) -> int:
