@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import messages
 from django.contrib.admin import register
 
-from stackbe.kernel.transactions import change
 from stackbe.staff.console import ConsoleAdmin, console, sealed_fields
 from stackbe.staff.roles import Power, may
-from stackbe.staff.services import refuse_without, staff_scope
+from stackbe.staff.services import answers
 from stackbe.trust.models import Ticket
-from stackbe.trust.services.tickets import answer_ticket, close_ticket
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -43,11 +41,9 @@ class TicketRows(ConsoleAdmin):
         """Answer, or put away."""
         if deed not in {"answer", "close"}:
             return super().perform(request, user, row, deed)
-        refuse_without(user, Power.ANSWER)
-        with change(staff_scope(user)) as unit:
-            if deed == "answer":
-                answer_ticket(unit.scope, row.pk, request.POST.get("text", ""))
-            else:
-                close_ticket(unit.scope, row.pk)
+        if deed == "answer":
+            answers.answer(user, row.pk, request.POST.get("text", ""))
+        else:
+            answers.close(user, row.pk)
         messages.success(request, "The answer is on its way." if deed == "answer" else "Put away.")
         return None

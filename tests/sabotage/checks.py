@@ -350,10 +350,28 @@ CHECKS = (
             "usage/test_exact.py::test_a_crowd_counts_exactly_what_was_acknowledged",
         ),
     ),
+    Check(
+        32,
+        "Staff come in by role and second factor, see people masked until revealed with a reason, act through services, "
+        "and look through a tenant's dashboard only with its leave, changing nothing. All of it is on record.",
+        (
+            "staff/test_permissions.py::test_each_role_on_each_page_and_deed_equals_the_committed_table",
+            "staff/test_console.py::test_each_act_asks_for_the_role_itself",
+            "staff/test_console.py::test_personal_data_is_masked_and_the_look_is_in_the_tenants_log",
+            "staff/test_console.py::test_revealing_takes_a_reason_and_records_it",
+            "staff/test_entry.py::test_a_code_opens_the_console_until_it_lies_idle_or_the_day_is_over",
+            "staff/test_entry.py::test_the_dashboards_session_is_not_the_consoles_nor_the_other_way_round",
+            "staff/test_visits.py::test_a_visit_takes_consent_shows_pages_as_they_are_and_puts_each_on_record",
+            "staff/test_visits.py::test_a_visit_changes_nothing_and_goes_nowhere_else",
+            "staff/test_visits.py::test_no_page_of_a_visit_says_who_anybody_is",
+            "staff/test_visits.py::test_who_is_on_a_page_is_masked_until_it_is_revealed_with_a_reason_for_that_page_alone",
+            "signin/test_suspended.py::test_a_suspended_tenant_or_app_is_refused_on_every_path_and_goes_on_when_let",
+        ),
+    ),
 )
 HEAD = """# What is checked
 
-Thirty-one promises of security and reliability, and the tests that hold each (below `tests/`). A test that would pass without the
+Thirty-two promises of security and reliability, and the tests that hold each (below `tests/`). A test that would pass without the
 control that it tests shows nothing, so each control is also taken out: `manage.py test --full` copies the tree, makes one edit
 (or drops one thing in the database), and runs the named tests, which must then fail by an assertion of their own.
 

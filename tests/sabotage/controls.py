@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sabotage import discretion, links, people, proofs, service, sessions, tenants, webhooks
+from tests.sabotage import discretion, links, people, proofs, service, sessions, staff, tenants, webhooks
 
-GROUPS = (links, sessions, discretion, tenants, people, proofs, webhooks, service)
+GROUPS = (links, sessions, discretion, tenants, people, proofs, webhooks, service, staff)
 SABOTAGES = sorted((s for group in GROUPS for s in group.SABOTAGES), key=lambda s: s.check)

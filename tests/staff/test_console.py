@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 from django.test import Client
 from django.urls import reverse
+from procrastinate.contrib.django.models import ProcrastinateJob
 
-from accounts.models import User
+from accounts.models import App, Tenant, User
+from apikeys.models import ApiKey
+from billing.models import StripeEvent
 from stackbe.kernel.clock import wall_clock
+from stackbe.kernel.errors import ApiError, Forbidden
 from stackbe.kernel.ids import new_id
 from stackbe.kernel.scope import PLATFORM, platform_scope
-from stackbe.kernel.transactions import change
+from stackbe.kernel.transactions import change, reading
 from stackbe.mail.outgoing import record_asked
+from stackbe.staff import services
+from stackbe.staff.roles import POWERS, Power
+from stackbe.staff.services import answers, consents, reruns
 from stackbe.trust.models import Ticket
 from stackbe.trust.services.tickets import open_ticket
 from tests.cast import Api
 from tests.staff.conftest import ensure_platform_key, hire, looks
+
+REASON = "They asked us to look into it."
 
 
 def url_of(label: str, *arguments: object, page: str = "changelist") -> str:
@@ -65,6 +75,40 @@ def test_a_role_without_the_power_reveals_nothing(customer):
     )
 
     assert response.status_code == 403
+
+
+def test_each_act_asks_for_the_role_itself(acme, customer):
+    """Whatever page may lead to it one day: behind each power is an act that refuses whoever does not have it."""
+    with reading(acme.scope):
+        tenant, app = Tenant.unscoped.get(pk=acme.tenant_id), App.objects.within(acme.scope).get(pk=acme.app_id)
+        key = ApiKey.objects.within(acme.scope).filter(kind="secret").first()
+    nothing = uuid4()
+    acts = {
+        Power.REVEAL: lambda user: services.reveal(user, customer, ["email"], REASON),
+        Power.SUSPEND: lambda user: (
+            services.set_suspended(user, app, suspended=False, reason=REASON),
+            services.revoke_key(user, key, REASON),
+        ),
+        Power.VISIT: lambda user: consents.begin_visit(user, tenant, REASON),
+        Power.RERUN: lambda user: reruns.rerun_event(
+            user, StripeEvent(tenant_id=acme.tenant_id, type="customer.created")
+        ),
+        Power.RETRY: lambda user: reruns.retry_job(user, ProcrastinateJob(pk=0), REASON),
+        Power.ANSWER: lambda user: answers.close(user, nothing),
+        Power.APPOINT: lambda user: services.appoint(user, nothing, "support"),
+    }
+
+    def refused(act, role):
+        try:
+            act(User(id=new_id(), staff_role=role))
+        except Forbidden as said:
+            return "Your role" in str(said)
+        except ApiError:
+            pass  # it asked for the role, and found something else that is not as it must be
+        return False
+
+    found = {power: {role for role in User.StaffRole if not refused(act, role)} for power, act in acts.items()}
+    assert found == {power: set(roles) for power, roles in POWERS.items()}
 
 
 def test_suspending_an_app_refuses_its_key_on_the_next_request(acme, customer):
