@@ -38,6 +38,7 @@ DOCUMENT = {
             "trialRequiresCard": True,
             "usage": [],
             "seats": None,
+            "credits": [],
             "addOns": [],
             "entitlements": {},
             "isDefault": True,
@@ -85,6 +86,7 @@ DOCUMENT = {
                 }
             ],
             "seats": 5,
+            "credits": [],
             "addOns": ["storage"],
             "entitlements": {"sso": True},
             "isDefault": False,
@@ -106,6 +108,7 @@ DOCUMENT = {
             "trialRequiresCard": True,
             "usage": [],
             "seats": None,
+            "credits": [],
             "addOns": [],
             "entitlements": {},
             "isDefault": False,
