@@ -349,11 +349,17 @@ class Life(RuleBasedStateMachine):
         self.check_versions()
 
     def check_access(self, has: bool) -> None:
-        """Whom Stripe calls active has access, unless it was taken for money that went back."""
-        theirs = [each for each in self.world.listed("subscriptions") if each["status"] in {"active", "trialing"}]
-        running = [each for each in theirs if not each["pause_collection"]]
+        """Whom Stripe calls active has access, unless it was taken for money that went back; and nobody else has.
+
+        The comparison of both sides translates Stripe's words by our own code, so this one reads them itself.
+        """
+        theirs = [each for each in self.world.listed("subscriptions") if not each["pause_collection"]]
+        running = [each for each in theirs if each["status"] in {"active", "trialing"}]
+        owing = [each for each in theirs if each["status"] == "past_due"]
+        free = [row for row in self.rows if row.status in RUNNING and not row.stripe_id]
         reasons = [self.world.api.get(f"/subscriptions/{row.id}/access").json()["reason"] for row in self.rows]
         assert has or not running or "revoked" in reasons
+        assert not has or running or owing or free, self.rows
 
     def check_versions(self) -> None:
         """States that the app is told carry versions that only grow."""
