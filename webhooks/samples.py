@@ -103,6 +103,7 @@ def _plan() -> dict[str, Any]:
         "usage": [],
         "seats": None,
         "addOns": [],
+        "credits": [],
         "entitlements": {},
         "isDefault": False,
         "active": True,

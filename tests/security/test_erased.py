@@ -41,9 +41,9 @@ NO_TEXT = {
     "endpointId", "entitlements{}", "events[].customerId", "events[].metric", "events[].timestamp", "expiresAt",
     "features[]", "fromCustomerId", "metric", "organizationId", "planId", "prices[].currency", "productId",
     "refreshToken", "resumesAt", "scopes[]", "settings.brandColor", "subscriptionId", "timestamp", "token", "code",
-    "usage[].metric", "usage[].overage?", "addOns[]", "factorToken", "settings.logoUrl", "filter{}", "since", "until", "state", "nonce", "redirectUrl",
+    "credits[].metric", "usage[].metric", "usage[].overage?", "addOns[]", "factorToken", "settings.logoUrl", "filter{}", "since", "until", "state", "nonce", "redirectUrl",
     "advance", "to", "customers[]", "features[].metric", "plans[].addOns[]", "plans[].currency", "plans[].entitlements{}",
-    "plans[].prices[].currency", "plans[].product", "plans[].usage[].metric",
+    "plans[].credits[].metric", "plans[].prices[].currency", "plans[].product", "plans[].usage[].metric",
 }  # fmt: skip
 # Operations whose text is only compared or handed to Stripe, which does not answer here; nothing of it is kept.
 KEPT_NOWHERE = {

@@ -130,3 +130,14 @@ def test_a_rivals_customer_is_not_explained(globex, globex_api, ada):
     response = globex_api.get(f"/entitlements/check/sso?customerId={ada.id}&explain=true")
 
     assert (response.status_code, response.json()["code"]) == (404, "CUSTOMER_NOT_FOUND")
+
+
+def test_what_is_used_up_is_not_said_to_be_usable(acme_api, ada):
+    acme_api.post("/usage/track", ada.event(quantity=10))
+
+    told = explain(acme_api, ada, "api_calls")
+
+    assert told["explanation"][-1]["detail"] == (
+        "It is granted, and no more of api_calls can be counted now: what was granted is used up."
+    )
+    assert told["wouldAllow"]["change"] == "credits"

@@ -17,6 +17,7 @@ from stackbe.kernel.ids import encode
 from stackbe.kernel.scope import Credential
 from usage.decisions import opens
 from usage.services.credits import spendable
+from usage.services.figures import LEVELS
 from usage.services.reservations import live_holds
 from usage.services.summary import standing
 
@@ -50,13 +51,21 @@ def explained(scope: Scope, customer_id: UUID, feature: str, granted: Granted, d
     ]
     if figures is not None:
         steps += _of_usage(scope, customer_id, figures)
-    steps.append(
-        _step("answer", "It may be used." if decision.has_access else f"It may not be used: {decision.reason}.")
-    )
+    steps.append(_step("answer", _answer(decision, figures)))
     return {
         "explanation": steps,
         "wouldAllow": _smallest_change(scope, subscription, feature, granted, decision, figures),
     }
+
+
+def _answer(decision: Decision, figures: Figures | None) -> str:
+    if not decision.has_access:
+        return f"It may not be used: {decision.reason}."
+    by = figures.refused_by(1) if figures is not None else None
+    if figures is None or by is None:
+        return "It may be used."
+    used_up = {"plan": "what was granted", "spend_cap": "what overage may cost"}.get(by, f"the limit of this {by}")
+    return f"It is granted, and no more of {figures.metric} can be counted now: {used_up} is used up."
 
 
 def _step(name: str, detail: str, *, by: str | None = None, until: datetime | str | None = None) -> Step:
@@ -166,6 +175,8 @@ def _smallest_change(
             return None
         if by in {"day", "hour"}:
             return {"change": "wait", "detail": f"Wait for the next {by}.", "metric": figures.metric}
+        if figures.aggregation in LEVELS:
+            return {"change": "override", "detail": f"Override {feature} with a higher limit.", "feature": feature}
         return {"change": "credits", "detail": f"Grant credits of {figures.metric}.", "metric": figures.metric}
     status = status_at(State.of(row), granted.moment) if row is not None else None
     if granted.answered_by != "access" and row is not None and _would_grant(scope, row, feature):
