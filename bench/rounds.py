@@ -23,8 +23,7 @@ from stackbe.runner.state import RunnerError
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
-# As many workers as gunicorn advises for two cores: some wait for the disk while others work.
-WORKERS, CONNECTIONS = 5, 16
+WORKERS, CONNECTIONS = 2, 8
 # The requests of a deployment behind its TLS proxy.
 PROXIED = "X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n"
 MEASURED = ("per_second", "cpu_us", "server_us", "postgres_us", "p50_ms", "p99_ms")

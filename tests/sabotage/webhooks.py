@@ -40,6 +40,7 @@ REACHED = [
                 "    judged = addresses if not all(map(refusal_of, map(_parse_address, addresses))) else [\n"
                 "        judge_address(address, allow_local=allow_local) for address in addresses\n    ]\n",
             ),
+            Edit(WIRE, DOOR, DOOR_OPEN),
         ),
     ),
     Sabotage(
