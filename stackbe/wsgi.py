@@ -10,7 +10,7 @@ django = get_wsgi_application()
 # These read settings and models, which stand now.
 from stackbe.kernel.bodies import WholeBodies  # noqa: E402
 from stackbe.kernel.hot import HotRoutes  # noqa: E402
-from stackbe.kernel.proxies import KnownProxies  # noqa: E402
+from stackbe.kernel.proxies import KnownProxies  # noqa: E402  # likewise
 from stackbe.urls import ROUTES  # noqa: E402
 
 application = KnownProxies(HotRoutes(WholeBodies(django), ROUTES))

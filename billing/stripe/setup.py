@@ -13,23 +13,11 @@ from django.conf import settings
 
 from billing.stripe import gateway
 from billing.stripe.errors import StripeNotConnected, StripeRefused, StripeUnavailable
+from billing.stripe.event_types import EVENTS
 from billing.stripe.gateway import Json
 
 KEYS, CLIENTS, SECRETS, PUBLIC = ("sk_", "rk_"), ("ca_",), ("whsec_",), ("pk_",)
 NAMES = {KEYS: "a secret key", CLIENTS: "a client id", SECRETS: "an endpoint's secret", PUBLIC: "a publishable key"}
-# What the Connect endpoint listens to; the platform's own account sells nothing through us.
-EVENTS = (
-    "account.application.deauthorized", "account.updated", "charge.dispute.closed", "charge.dispute.created",
-    "charge.dispute.updated", "charge.refunded", "checkout.session.async_payment_failed",
-    "checkout.session.async_payment_succeeded", "checkout.session.completed", "checkout.session.expired",
-    "customer.subscription.created", "customer.subscription.deleted", "customer.subscription.paused",
-    "customer.subscription.pending_update_applied", "customer.subscription.pending_update_expired",
-    "customer.subscription.resumed", "customer.subscription.trial_will_end", "customer.subscription.updated",
-    "invoice.finalized", "invoice.marked_uncollectible", "invoice.paid", "invoice.payment_action_required",
-    "invoice.payment_failed", "invoice.updated", "invoice.voided", "price.created", "price.updated",
-    "product.created", "product.updated", "subscription_schedule.canceled", "subscription_schedule.created",
-    "subscription_schedule.released", "subscription_schedule.updated",
-)  # fmt: skip
 
 
 class Mark(StrEnum):

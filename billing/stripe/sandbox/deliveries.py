@@ -10,6 +10,7 @@ import ssl
 import threading
 from urllib.parse import urlsplit
 
+from billing.stripe.event_types import EVENTS
 from billing.stripe.sandbox.context import Context
 from billing.stripe.sandbox.faults import spend
 from billing.stripe.sandbox.settings import Settings
@@ -18,19 +19,6 @@ from billing.stripe.sandbox.store import Json, Store, wall_time
 TIMEOUT_SECONDS = 10
 IDLE_SECONDS = 1.0
 PLATFORM, CONNECT = "we_platform", "we_connect"
-SUBSCRIBED = [
-    "account.application.deauthorized", "account.updated", "charge.dispute.closed", "charge.dispute.created",
-    "charge.dispute.updated", "charge.refunded", "checkout.session.async_payment_failed",
-    "checkout.session.async_payment_succeeded", "checkout.session.completed", "checkout.session.expired",
-    "customer.subscription.created", "customer.subscription.deleted", "customer.subscription.paused",
-    "customer.subscription.pending_update_applied", "customer.subscription.pending_update_expired",
-    "customer.subscription.resumed", "customer.subscription.trial_will_end", "customer.subscription.updated",
-    "invoice.finalized", "invoice.marked_uncollectible", "invoice.paid", "invoice.payment_action_required",
-    "invoice.payment_failed", "invoice.updated", "invoice.voided", "price.created", "price.updated",
-    "product.created", "product.updated", "subscription_schedule.canceled", "subscription_schedule.created",
-    "subscription_schedule.released", "subscription_schedule.updated",
-]  # fmt: skip
-"""What the product's two endpoints listen to. What is not sent cannot leak: no event that carries a payment method."""
 
 
 def wants(enabled: list[str], event_type: str) -> bool:
@@ -55,7 +43,7 @@ def built_in(ctx: Context) -> list[Json]:
             "application": None,
             "created": ctx.now,
             "description": "Built in",
-            "enabled_events": SUBSCRIBED,
+            "enabled_events": list(EVENTS),
             "livemode": False,
             "metadata": {},
             "status": "enabled",
