@@ -137,10 +137,10 @@ def offer_of(token: str) -> Offer:
     scope = system_scope(found.tenant_id, actor_name=ACTOR)
     with reading(scope):
         invitation = MemberInvitation.objects.within(scope).filter(pk=found.id).first()
-        if invitation is None:
-            # Taken or revoked since the look-up: whoever comes a moment late is told which.
-            raise _why_not(token)
-        return Offer(found, opaque.masked(invitation.email), bytes(invitation.email_index))
+        if invitation is not None:
+            return Offer(found, opaque.masked(invitation.email), bytes(invitation.email_index))
+    # Taken or revoked since the look-up: whoever comes a moment late is told which.
+    raise _why_not(token)
 
 
 def offers_to(email_index: bytes) -> list[Waiting]:

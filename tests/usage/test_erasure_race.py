@@ -37,6 +37,8 @@ def ada(committed) -> Subscriber:
 def waiting() -> int:
     """Return how many statements wait for a lock."""
     with connection.cursor() as cursor:
+        # A transaction sees the connections that there were when it first asked, unless it lets go of that.
+        cursor.execute("select pg_stat_clear_snapshot()")
         cursor.execute(
             "select count(distinct pid) from pg_locks where not granted"
             " and pid in (select pid from pg_stat_activity where datname = current_database())"
