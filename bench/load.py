@@ -1,11 +1,15 @@
-"""A closed loop of HTTP/1.1 requests from one process without threads.
+"""A closed loop of HTTP/1.1 requests from one process without threads; with a `rate`, an open one.
 
 Sync workers close every connection, so each request pays for its own, and asks every server to close it. A
 server that can keep connections is measured a second time with them kept. The loop costs the client some
 60 µs a request.
+
+A plan with a `rate` asks for so many requests a second: each connection has its next request's moment, and a
+request's time runs from that moment, so that an answer which kept the next one waiting counts against both.
 """
 
 import errno
+import heapq
 import json
 import re
 import selectors
@@ -34,8 +38,8 @@ class Call:
 
     __slots__ = ("began", "got", "left", "sock")
 
-    def __init__(self, sock, payload):
-        self.began = time.perf_counter()
+    def __init__(self, sock, payload, began=None):
+        self.began = time.perf_counter() if began is None else began
         self.sock = sock
         self.left = payload
         self.got = b""
@@ -57,6 +61,9 @@ class Loop:
         self.result = Result()
         self.selector = selectors.DefaultSelector()
         self.running = 0
+        # Seconds between two requests of a connection, and the connections that wait for the moment of theirs.
+        self.apart = plan["connections"] / plan["rate"] if plan.get("rate") else 0.0
+        self.waiting = []
 
     def run(self):
         """Send requests until the time is up and at least so many are done."""
@@ -65,7 +72,7 @@ class Loop:
         for _ in range(self.plan["connections"]):
             self.connect()
         while self.running:
-            for event, _ in self.selector.select(5):
+            for event, _ in self.selector.select(self.wait()):
                 if event.data.left:
                     self.send(event.data)
                 else:
@@ -73,6 +80,17 @@ class Loop:
         self.result.seconds = time.perf_counter() - began
         self.selector.close()
         return self.result
+
+    def wait(self):
+        """Begin what is due; return for how many seconds there is nothing to begin."""
+        while self.waiting:
+            moment, _, sock = self.waiting[0]
+            left = moment - time.perf_counter()
+            if left > 0:
+                return left
+            heapq.heappop(self.waiting)
+            self.selector.register(sock, selectors.EVENT_WRITE, Call(sock, next(self.payloads), moment))
+        return 5
 
     def connect(self):
         """Begin a request on a connection of its own."""
@@ -103,6 +121,10 @@ class Loop:
             return
         note(self.result, call)
         more = time.perf_counter() < self.until or len(self.result.late_ms) < self.plan["least"]
+        if data and more and self.apart:
+            self.selector.unregister(call.sock)
+            heapq.heappush(self.waiting, (call.began + self.apart, id(call.sock), call.sock))
+            return
         if data and more:
             self.selector.modify(call.sock, selectors.EVENT_WRITE, Call(call.sock, next(self.payloads)))
             return

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import uuid
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,10 +24,20 @@ from stackbe.runner.state import RunnerError
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
-WORKERS, CONNECTIONS = 2, 8
 # The requests of a deployment behind its TLS proxy.
 PROXIED = "X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n"
 MEASURED = ("per_second", "cpu_us", "server_us", "postgres_us", "p50_ms", "p99_ms")
+
+
+@dataclass
+class AtOnce:
+    """How much goes on at once: sync workers of each server, and connections of the client."""
+
+    workers: int = 2
+    connections: int = 8
+
+
+AT_ONCE = AtOnce()
 
 
 def arguments(about, *, rounds=3, seconds=4.0):
@@ -34,6 +45,8 @@ def arguments(about, *, rounds=3, seconds=4.0):
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--seconds", type=float, default=seconds)
+    parser.add_argument("--workers", type=int, default=AT_ONCE.workers, help="sync workers of each server")
+    parser.add_argument("--connections", type=int, default=AT_ONCE.connections, help="requests at a time")
     parser.add_argument("--note", default="", help="what else the machine was doing")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder that keeps the raw output")
     parser.add_argument("--only", default="", help="servers to measure, parted by commas; empty for all")
@@ -49,8 +62,14 @@ def enter(module):
     venv.enter(["-m", module, *sys.argv[1:]])
 
 
+def as_asked(asked):
+    """Let so much go on at once as was asked for."""
+    AT_ONCE.workers, AT_ONCE.connections = asked.workers, asked.connections
+
+
 def run(name, asked, operations, standing, table):
     """Stand everything up, measure, keep, print."""
+    as_asked(asked)
     folder = Path(tempfile.mkdtemp(prefix="stackbe-bench-", dir="/var/tmp"))
     try:
         with ExitStack() as stack:
@@ -135,8 +154,6 @@ def keep(name, rows, told, asked):
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "load_average_at_the_end": os.getloadavg(),
-        "workers": WORKERS,
-        "connections": CONNECTIONS,
         **{option: value for option, value in vars(asked).items() if option not in {"results", "note"}},
         **told,
     }

@@ -26,6 +26,7 @@ def main():
     parser.add_argument("--soak", type=int, default=100_000, help="checks after which the memory is looked at again")
     asked = parser.parse_args()
     asked.tenants = 1
+    rounds.as_asked(asked)
     rounds.enter("bench.scale")
     from bench import growing  # noqa: PLC0415  # it needs the packages of the environment
 

@@ -45,7 +45,7 @@ def sign_in(folder, asked):
 def _stand_up(stand, sizes):
     ours, peers = stand.ours, stand.peers
     make_peers_databases(stand.database)
-    each = (sizes.redeemed + rounds.CONNECTIONS) * (sizes.rounds + 1)
+    each = (sizes.redeemed + rounds.AT_ONCE.connections) * (sizes.rounds + 1)
     seeded = ["-m", "bench.seed_sign_in", str(sizes.tenants), str(sizes.sessions), str(each * len(OURS))]
     made = json.loads(run([*seeded, str(stand.postmaster)], ours))
     analyze(stand.database)

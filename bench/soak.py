@@ -1,10 +1,11 @@
 """Mixed traffic against a deployment for as long as one likes, and whether it holds.
 
-    python3 -m bench.soak [--minutes 60] [--note "quiet machine"]
+    python3 -m bench.soak [--minutes 60] [--rate 200] [--note "quiet machine"]
 
 It makes a PostgreSQL of its own (fsync on), web processes, a worker and a dispatcher on it as they are deployed, and
 asks them for everything that an app asks of them: checks, counts, batches, holds, credits, new customers. Then more
-is asked than can be answered, and then as before. It ends with 1 where a bound was passed. See docs/performance.md.
+is asked than can be answered, and then as before. Four connections ask as fast as they are answered, or together
+`--rate` times a second. It ends with 1 where a bound was passed. See docs/performance.md.
 """
 
 from __future__ import annotations
@@ -102,8 +103,10 @@ def main():
     parser.add_argument(
         "--patience", type=float, default=1.0, help="times that answers may take longer than the bounds"
     )
+    parser.add_argument("--rate", type=float, default=0.0, help="requests a second; 0 for as many as are answered")
     parser.add_argument("--flood", type=float, default=FLOOD_SECONDS, help="seconds for which too much is asked")
     asked = parser.parse_args()
+    rounds.as_asked(asked)
     rounds.enter("bench.soak")
     from bench import soaking  # noqa: PLC0415  # it needs the packages of the environment
 
@@ -130,13 +133,13 @@ def run(stand, soaking, asked):
     soaking.load(stand, min(seconds, 5.0), STEADY_CONNECTIONS)
     for number in range(SLICES):
         before, began = soaking.sample(stand), time.monotonic()
-        told = soaking.load(stand, seconds, STEADY_CONNECTIONS)
+        told = soaking.load(stand, seconds, STEADY_CONNECTIONS, asked.rate)
         soak.slices.append({**told, **soaking.sample(stand), "wal_before": before["wal"]})
         rate = sum(told["statuses"].values()) / (time.monotonic() - began)
         print(f"slice {number + 1}: {rate:.0f}/s, p99 {told['p99_ms']:.0f} ms, {told['statuses']}", file=sys.stderr)
     soak.flood = soaking.load(stand, asked.flood, MANY_CONNECTIONS)
     print(f"flood: p99 {soak.flood['p99_ms']:.0f} ms, {soak.flood['statuses']}", file=sys.stderr)
-    soak.after = soaking.load(stand, min(seconds, 20.0), STEADY_CONNECTIONS)
+    soak.after = soaking.load(stand, min(seconds, 20.0), STEADY_CONNECTIONS, asked.rate)
     soak.lost = soaking.lost(stand)
     return soak
 

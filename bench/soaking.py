@@ -32,7 +32,7 @@ def deployment(folder):
             connection.execute("update accounts_app set api_limit_per_minute = 1000000")
         analyze(stand.database)
         web = [sys.executable, "-m", "gunicorn", "-c", "stackbe/gunicorn.py", "stackbe.wsgi"]
-        web += [f"--workers={rounds.WORKERS}", "--bind=127.0.0.1:{port}", "--max-requests=0"]
+        web += [f"--workers={rounds.AT_ONCE.workers}", "--bind=127.0.0.1:{port}", "--max-requests=0"]
         quiet = stand.ours | {"LOG_REQUESTS": "0"}
         stand.running = {"web": stand.start("web", web, quiet)}
         for name in ("worker", "dispatcher"):
@@ -42,8 +42,11 @@ def deployment(folder):
         yield stand
 
 
-def load(stand, seconds, connections):
-    """Ask for everything in turn on so many kept connections; return the statuses and the times."""
+def load(stand, seconds, connections, rate=0.0):
+    """Ask for everything in turn on so many kept connections; return the statuses and the times.
+
+    With a rate, so many requests a second are asked together, and each one's time runs from its moment.
+    """
     plan = {
         "port": stand.running["web"].port,
         "operation": "mixed",
@@ -53,6 +56,7 @@ def load(stand, seconds, connections):
         "asked": stand.asked,
         "headers": rounds.PROXIED,
         "kept": True,
+        "rate": rate,
         "run": secrets.token_hex(4),
     }
     told, server_us, postgres_us = stand.costing(stand.running["web"].process.pid, plan)

@@ -35,7 +35,7 @@ class Contender:
         """Return what is asked in the coming round."""
         if operation not in self.once:
             return self.asked[operation]
-        taken = self.once[operation] + rounds.CONNECTIONS
+        taken = self.once[operation] + rounds.AT_ONCE.connections
         now, self.asked[operation] = self.asked[operation][:taken], self.asked[operation][taken:]
         return now
 
@@ -64,7 +64,7 @@ class Stand:
 
     def django(self, name, application, environment):
         """Start a Django under gunicorn, as ours is deployed."""
-        return self.start(name, processes.gunicorn(application, rounds.WORKERS), environment)
+        return self.start(name, processes.gunicorn(application, rounds.AT_ONCE.workers), environment)
 
     def at_the_end(self):
         """Return sentences that belong to the figures, by name."""
@@ -78,7 +78,7 @@ class Stand:
             "operation": operation,
             "seconds": 0 if operation in contender.once else seconds,
             "least": contender.once.get(operation, least),
-            "connections": rounds.CONNECTIONS,
+            "connections": rounds.AT_ONCE.connections,
             "asked": contender.next_asked(operation),
             "headers": contender.headers,
             "kept": contender.kept,
@@ -121,7 +121,7 @@ def database_in(folder, kind=Stand):
     database = devdb.server("development", folder)
     with database.running() as urls:
         clean = {name: os.environ[name] for name in KEPT_FROM_THE_SHELL if name in os.environ}
-        clean |= {"WORKERS": str(rounds.WORKERS), "PEERS_SOCKETS": str(database.sockets)}
+        clean |= {"WORKERS": str(rounds.AT_ONCE.workers), "PEERS_SOCKETS": str(database.sockets)}
         stand = kind(folder, database, clean)
         stand.ours = clean | rounds.production() | urls
         stand.peers = clean | {
