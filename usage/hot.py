@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from stackbe.kernel import ids
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.limits import Allowance
 from stackbe.kernel.serializers import holds_card_number
-from stackbe.kernel.statements import Statement
+from stackbe.kernel.statements import Statement, stands_alone
 from usage.decisions import Granted
 
 CHECK = Statement(
@@ -27,6 +28,7 @@ AUTHORISE = Statement(
     "select outcome, tenant_id, app_id, array_to_string(scopes, ' '), clock_offset_ms, hot_limit, remaining,"
     " reset_ms from apikeys_authorise(%s, %s, %s, %s)",
 )
+TRACK = Statement("usage_track_keyed", "call usage_track_keyed(%s, %s, %s, %s, %s, %s, %s, %s, %s)")
 FEATURE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -42,13 +44,17 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Authorised:
-    """A key that was proved and counted."""
+    """A key that was proved and counted, at this moment by its app's clock.
+
+    `counted` is what `usage_count` answered, where the same call asked it.
+    """
 
     tenant_id: UUID
     app_id: UUID
     scopes: list[str]
-    clock_offset_ms: int
+    moment: datetime
     allowance: Allowance
+    counted: tuple[Any, ...] | None
 
 
 def check(proof: Proof, customer_id: UUID) -> Checked | None:
@@ -68,13 +74,28 @@ def check(proof: Proof, customer_id: UUID) -> Checked | None:
     return Checked(row[1].split(), allowance(row[0], *row[2:5]), bool(row[5]), granted)
 
 
-def authorise(proof: Proof) -> Authorised | None:
-    """Prove and count a key; None where the ordinary way must answer."""
-    row = AUTHORISE.row(proof.text.lookup, proof.digest, proof.wanted_app, wall_clock())
+def authorise_event(
+    proof: Proof, scope: str, customer_id: UUID, metric: str, quantity: int, key: bytes | None
+) -> Authorised | None:
+    """Prove and count a key and, where that has the scope, count the event; None where the ordinary way must answer.
+
+    One call where it may commit between the two; where a transaction is open, the key alone.
+    """
+    moment = wall_clock()
+    asked = (proof.text.lookup, proof.digest, proof.wanted_app, moment)
+    row = TRACK.row(*asked, scope, customer_id, metric, quantity, key) if stands_alone() else AUTHORISE.row(*asked)
     if row[0] not in COUNTED:
         forget(proof, row[0])
         return None
-    return Authorised(row[1], row[2], row[3].split(), row[4], allowance(row[0], *row[5:8]))
+    outcome, tenant_id, app_id, scopes, offset_ms, limit, remaining, reset_ms, *counted = row
+    return Authorised(
+        tenant_id,
+        app_id,
+        scopes.split(),
+        moment + timedelta(milliseconds=offset_ms),
+        allowance(outcome, limit, remaining, reset_ms),
+        tuple(counted) if counted and counted[0] else None,
+    )
 
 
 def plain_name(text: Any) -> bool:

@@ -73,10 +73,21 @@ def run_track(
 
 
 def count_event(
-    *, tenant_id: UUID, app_id: UUID, customer_id: UUID, metric: str, quantity: int, key: bytes | None, moment: datetime
+    *,
+    tenant_id: UUID,
+    app_id: UUID,
+    customer_id: UUID,
+    metric: str,
+    quantity: int,
+    key: bytes | None,
+    moment: datetime,
+    counted: Sequence[Any] | None = None,
 ) -> Figures:
-    """Count an event of this moment in as few statements as its case allows; otherwise as `run_track`."""
-    row = COUNT.row(tenant_id, app_id, customer_id, metric, quantity, key, moment)
+    """Count an event of this moment in as few statements as its case allows; otherwise as `run_track`.
+
+    `counted` is what `usage_count` has answered already, where it was asked together with the key.
+    """
+    row = counted or COUNT.row(tenant_id, app_id, customer_id, metric, quantity, key, moment)
     if row[0] == "again":
         row = TRACK.row(tenant_id, app_id, customer_id, metric, quantity, None, key, moment, moment)
     return judged(metric, row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.request import Request
@@ -10,7 +9,6 @@ from rest_framework.response import Response
 
 from apikeys.hot import proof_of
 from stackbe.kernel.api import ApiView, operation
-from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.errors import ApiError
 from stackbe.kernel.hot import Answer, Asked, HotView, answer, gate, json_body, refusal
 from stackbe.kernel.serializers import holds_card_number
@@ -45,20 +43,20 @@ class Track(HotView):
     """Count one thing."""
 
     def quick(self, request: Asked, **kwargs: str) -> Answer | None:
-        """Answer from two calls: one that proves and counts the key, one that counts the usage."""
+        """Answer from one call, which proves and counts the key and then counts the usage."""
         body = json_body(request)
         plain = plain_event(body) if body is not None else None
         proof = proof_of(request) if plain is not None else None
         if plain is None or proof is None:
             return None
-        authorised = hot.authorise(proof)
+        customer_id, metric, quantity, key = plain
+        digest = None if key is None else track.key_digest(key)
+        authorised = hot.authorise_event(proof, SCOPE, customer_id, metric, quantity, digest)
         if authorised is None:
             return None
         refused = gate(authorised.scopes, SCOPE, authorised.allowance)
         if refused is not None:
             return refused
-        customer_id, metric, quantity, key = plain
-        moment = wall_clock() + timedelta(milliseconds=authorised.clock_offset_ms)
         try:
             figures = track.count_event(
                 tenant_id=authorised.tenant_id,
@@ -66,8 +64,9 @@ class Track(HotView):
                 customer_id=customer_id,
                 metric=metric,
                 quantity=quantity,
-                key=None if key is None else track.key_digest(key),
-                moment=moment,
+                key=digest,
+                moment=authorised.moment,
+                counted=authorised.counted,
             )
         except ApiError as failure:
             return refusal(failure, authorised.allowance)
