@@ -105,6 +105,7 @@ HOLDINGS = (
     Holding("mail_bouncedaddress"),
     Holding("kernel_auditevent", fate=Fate.KEPT),
     Holding("kernel_auditseal", fate=Fate.KEPT),
+    Holding("trust_chain", stays="What this instance found of its chains.", fate=Fate.KEPT),
     Holding("kernel_idempotencyrecord", stays="Stored replies, which only the caller can open, for a day."),
     Holding("staff_consent", stays="Leave for the staff of this instance."),
     Holding("archive_archive", stays="The archives themselves."),

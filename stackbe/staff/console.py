@@ -51,10 +51,16 @@ SECTIONS = {
     "djstripe": "Mirrored from Stripe",
     "kernel": "Audit",
     "procrastinate": "Background work",
-    "trust": "Tickets",
+    "trust": "Tickets and audit chains",
     "webhooks": "Webhooks",
 }
-LISTS = {"ApiKey": "API keys", "Delivery": "Deliveries", "InvoiceReference": "Invoices", "ProcrastinateJob": "Jobs"}
+LISTS = {
+    "ApiKey": "API keys",
+    "Chain": "Audit chains",
+    "Delivery": "Deliveries",
+    "InvoiceReference": "Invoices",
+    "ProcrastinateJob": "Jobs",
+}
 # Alpine, which the console's theme is built on, evaluates expressions. No inline script runs.
 CONTENT_POLICY = {
     "script-src": [SELF, UNSAFE_EVAL],
@@ -76,8 +82,13 @@ def takes_forms(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def as_the_dashboard(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a view of the console that shows the dashboard's own pages, under their stricter content policy."""
+    """Mark a view of the console that shows the dashboard's own pages, under their stricter content policy.
+
+    It refuses every form itself, since the tenant is to see that there was one: so none is turned away before it
+    for want of a token.
+    """
     view.as_the_dashboard = True  # type: ignore[attr-defined]  # a mark on a function
+    view.csrf_exempt = True  # type: ignore[attr-defined]  # as Django's decorator marks it
     return view
 
 
@@ -137,15 +148,16 @@ class Console(UnfoldAdminSite):
     @takes_forms
     def end_visit(self, request: HttpRequest) -> HttpResponse:
         """Leave a tenant's dashboard."""
-        return visits.end(request)
+        return visits.end(request, staff_user(request))
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002  # Django's signature
         """Guard every page: its content policy, its limit, who comes in, and that only deeds take forms."""
         guarded = super().admin_view(view, cacheable)
         methods = TAKING if getattr(view, "takes_forms", False) else READING
+        refuses_itself = getattr(view, "as_the_dashboard", False)
 
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if request.method not in methods:
+            if request.method not in methods and not refuses_itself:
                 return HttpResponseNotAllowed(sorted(methods))
             if is_ratelimited(request, group="console", key="user_or_ip", rate="120/m", increment=True):
                 raise Ratelimited
@@ -154,7 +166,7 @@ class Console(UnfoldAdminSite):
             response: HttpResponse = guarded(request, *args, **kwargs)
             return response
 
-        policy = {} if getattr(view, "as_the_dashboard", False) else CONTENT_POLICY
+        policy = {} if refuses_itself else CONTENT_POLICY
         wrapped: Callable[..., Any] = csp_replace(policy)(never_cache(update_wrapper(limited, view)))
         return wrapped
 
@@ -206,7 +218,7 @@ class ConsoleAdmin(ModelAdmin):
 
     masked: ClassVar[tuple[str, ...]] = ()
     plain: ClassVar[tuple[str, ...]] = ()
-    ordering = ("-pk",)
+    ordering: tuple[str, ...] = ("-pk",)
     list_per_page = 50
     show_full_result_count = False
     actions = None

@@ -20,6 +20,8 @@ WORDS = {
     "staff.revealed": "Revealed what was masked",
     "staff.visit_began": "Began a visit of the dashboard",
     "staff.visited": "Opened a page of the dashboard",
+    "staff.visit_refused": "Asked for what a visit refuses",
+    "staff.visit_ended": "Left the dashboard",
 }
 
 

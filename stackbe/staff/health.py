@@ -15,6 +15,7 @@ from django.db import connections
 from stackbe.kernel import tally
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.ids import first_id
+from stackbe.trust.services.chains import LATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,19 +116,23 @@ select
   (select count(*) from webhooks_webhookendpoint where not enabled and deleted_at is null),
   (select count(*) from mail_outgoingmail where status = 'waiting' and asked_at > %(now)s - interval '1 day'),
   (select coalesce(extract(epoch from %(now)s - min(asked_at)), 0) from mail_outgoingmail
-    where status = 'waiting' and asked_at > %(now)s - interval '1 day')
+    where status = 'waiting' and asked_at > %(now)s - interval '1 day'),
+  chains.*
+from (select count(*), count(*) filter (where not holds), count(*) filter (where verified_at < %(late)s)
+  from trust_chain) chains
 """
 
 
 def panels(database: str) -> list[Panel]:
     """Return every part's panel, from a handful of queries."""
     moment = wall_clock()
-    asked: dict[str, Any] = {"now": moment, "first": first_id(moment - timedelta(hours=HOURS))}
+    first, late = first_id(moment - timedelta(hours=HOURS)), moment - LATE
+    asked: dict[str, Any] = {"now": moment, "first": first, "late": late}
     with connections[database].cursor() as cursor:
         cursor.execute(QUEUES, asked)
         todo, doing, failed, age = cursor.fetchone()
         cursor.execute(WAITING, asked)
-        stripe_waits, stripe_age, due, due_age, silent, mails, mail_age = cursor.fetchone()
+        stripe_waits, stripe_age, due, due_age, silent, mails, mail_age, *chains = cursor.fetchone()
         hourly: dict[str, dict[str, list[int]]] = {}
         for name, statement in HOURLY.items():
             cursor.execute(statement, asked)
@@ -139,6 +144,7 @@ def panels(database: str) -> list[Panel]:
         webhook_panel(hourly["webhooks"], due, float(due_age), silent),
         sign_in_panel(hourly["signin"]),
         mail_panel(hourly["mail"], mails, float(mail_age)),
+        chains_panel(*chains),
     ]
 
 
@@ -212,6 +218,16 @@ def mail_panel(found: dict[str, list[int]], waiting: int, age: float) -> Panel:
     return Panel(
         "Mail", verdict, spoken(age), words, [Plot("Sent", found.get("sent", EMPTY)), Plot("Came back", back, BAD)]
     )
+
+
+def chains_panel(there: int, broken: int, late: int) -> Panel:
+    """Return whether the audit chains held when they were last gone through, and whether that was within the day."""
+    verdict = BAD if broken else WARN if late else GOOD
+    words = (
+        f"of {there} audit chains did not hold when they were last gone through. {late} were not gone through for more"
+        " than a day."
+    )
+    return Panel("Audit", verdict, str(broken), words, [], "console:trust_chain_changelist", "Audit chains")
 
 
 EMPTY = [0] * HOURS

@@ -24,6 +24,7 @@ class Power(StrEnum):
     RERUN = "rerun"  # process a Stripe event again, send a webhook again
     RETRY = "retry"  # put a job that was given up back into the queue
     ANSWER = "answer"  # answer tickets and put them away
+    VERIFY = "verify"  # have an audit chain gone through now
     APPOINT = "appoint"  # give and take staff roles
 
 
@@ -34,6 +35,7 @@ POWERS: Mapping[Power, frozenset[User.StaffRole]] = {
     Power.RERUN: frozenset({BILLING, ADMINISTRATOR}),
     Power.RETRY: frozenset({SECURITY, ADMINISTRATOR}),
     Power.ANSWER: frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
+    Power.VERIFY: frozenset({SECURITY, ADMINISTRATOR}),
     Power.APPOINT: frozenset({ADMINISTRATOR}),
 }
 
@@ -50,6 +52,7 @@ VIEWS: Mapping[str, frozenset[User.StaffRole]] = {
     "billing.StripeEvent": frozenset({BILLING, SECURITY, ADMINISTRATOR}),
     "djstripe.Account": frozenset({BILLING, ADMINISTRATOR}),
     "djstripe.Subscription": frozenset({BILLING, ADMINISTRATOR}),
+    "trust.Chain": frozenset({SECURITY, ADMINISTRATOR}),
     "trust.Ticket": frozenset({SUPPORT, SECURITY, ADMINISTRATOR}),
     "webhooks.WebhookEndpoint": EVERYONE,
     "webhooks.Delivery": EVERYONE,

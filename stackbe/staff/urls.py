@@ -6,7 +6,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, path
 
 from stackbe.kernel.routes import Route
-from stackbe.staff import dashboard, rows, ticket_rows  # noqa: F401  # they register the lists
+from stackbe.staff import chain_rows, dashboard, rows, ticket_rows  # noqa: F401  # they register the lists
 from stackbe.staff.console import console
 from stackbe.staff.entry import enter
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import InternalError, connection
-from django.http import Http404
+from django.http import Http404, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.urls import Resolver404, get_script_prefix, resolve, reverse, set_script_prefix
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 KEPT = "console_visit"
+SHOWS = ("GET", "HEAD")
 # Pages that hand out more than they show.
 NEVER = frozenset({"dashboard-file-download", "dashboard-account-receipt", "stripe-connect", "stripe-callback"})
 
@@ -54,13 +55,20 @@ def begin(request: HttpRequest, user: User, tenant: Tenant, reason: str) -> Http
 
 
 def show(request: HttpRequest, user: User, tenant_id: str, page: str) -> HttpResponse:
-    """Show one page of the tenant's dashboard, under the visit's own addresses."""
+    """Show one page of the tenant's dashboard, under the visit's own addresses. What is refused is on record too."""
     kept = _under_way(request, tenant_id)
-    match, key, app_id = _place(tenant_id, page)
-    with reading(staff_scope(user, key)):
-        tenant = Tenant.unscoped.filter(pk=key).first()
-        if tenant is None or not App.unscoped.filter(pk=app_id, tenant_id=key).exists():
-            raise Http404
+    if request.method not in SHOWS:
+        _refuse(request, user, tenant_id, page)
+        return HttpResponseNotAllowed(SHOWS)
+    try:
+        match, key, app_id = _place(tenant_id, page)
+        with reading(staff_scope(user, key)):
+            tenant = Tenant.unscoped.filter(pk=key).first()
+            if tenant is None or not App.unscoped.filter(pk=app_id, tenant_id=key).exists():
+                raise Http404
+    except (Http404, PermissionDenied):
+        _refuse(request, user, tenant_id, page)
+        raise
     here = request.get_full_path().removeprefix(reverse("console:visit", args=[tenant_id, "-"])[:-2])
     revealed = here in kept["revealed"]
     try:
@@ -89,21 +97,28 @@ def reveal(request: HttpRequest, user: User) -> HttpResponse:
     tenant_id, page = str(kept.get("tenant")), request.POST.get("page", "")
     _under_way(request, tenant_id)
     path = page.partition("?")[0].removeprefix("/")
-    _, key, app_id = _place(tenant_id, path)
     try:
+        _, key, app_id = _place(tenant_id, path)
         consents.reveal_page(user, key, app_id, f"/{path}", request.POST.get("reason", ""))
+    except (Http404, PermissionDenied):
+        _refuse(request, user, tenant_id, path)
+        raise
     except Forbidden as refused:
+        _refuse(request, user, tenant_id, path)
         raise PermissionDenied(str(refused)) from None
     except ValidationFailed as refused:
+        _refuse(request, user, tenant_id, path)
         messages.error(request, " ".join(text for texts in (refused.fields or {}).values() for text in texts))
     else:
         request.session[KEPT] = {**kept, "revealed": [*kept["revealed"], page]}
     return redirect(reverse("console:visit", args=[tenant_id, "-"])[:-2] + page)
 
 
-def end(request: HttpRequest) -> HttpResponse:
+def end(request: HttpRequest, user: User) -> HttpResponse:
     """Leave."""
-    request.session.pop(KEPT, None)
+    kept = request.session.pop(KEPT, None)
+    if kept is not None:
+        consents.record_end(user, decode("ten", kept["tenant"]))
     return redirect("console:index")
 
 
@@ -113,6 +128,19 @@ def _under_way(request: HttpRequest, tenant_id: str) -> dict[str, Any]:
     if kept.get("tenant") != tenant_id or datetime.fromisoformat(kept["until"]) <= wall_clock():
         raise PermissionDenied("This visit is over. Begin another from the tenant's page in the console.")
     return kept
+
+
+def _refuse(request: HttpRequest, user: User, tenant_id: str, page: str) -> None:
+    """Put on record what was asked for in vain, in the log of the tenant that is visited."""
+    try:
+        _, _, app_id = _place(tenant_id, page)
+    except (Http404, PermissionDenied):
+        app_id = None
+    key = decode("ten", tenant_id)
+    with reading(staff_scope(user, key)):
+        if app_id is not None and not App.unscoped.filter(pk=app_id, tenant_id=key).exists():
+            app_id = None
+    consents.record_refused(user, key, app_id, f"/{page}", str(request.method))
 
 
 def _place(tenant_id: str, page: str) -> tuple[ResolverMatch, UUID, UUID]:

@@ -12,9 +12,10 @@ from django.http import HttpRequest, StreamingHttpResponse
 from accounts.dashboard.frame import AppPage
 from accounts.services.members import list_members
 from stackbe.kernel import ids
-from stackbe.kernel.models import AuditEvent
+from stackbe.kernel.models import AuditEvent, AuditSeal
 from stackbe.kernel.scope import Role
 from stackbe.trust.audit_export import MEDIA_TYPE, begin_export, details_of, export_lines
+from stackbe.trust.models import Chain
 
 if TYPE_CHECKING:
     from stackbe.kernel.tenancy import ScopedQuerySet
@@ -97,7 +98,9 @@ class AuditLog(AuditPage):
             }
             for row in found["rows"]
         ]
-        return {**found, "search": search}
+        chain = Chain.objects.within(self.scope).first()
+        newest = AuditSeal.objects.within(self.scope).order_by("-sequence").first()
+        return {**found, "search": search, "chain": chain, "newest": newest}
 
 
 class ExportAudit(AuditPage):

@@ -18,7 +18,7 @@ from django.db import connection
 
 from stackbe.kernel import attest, ids
 from stackbe.kernel.clock import render, wall_clock
-from stackbe.kernel.scope import platform_scope
+from stackbe.kernel.scope import platform_scope, system_scope
 from stackbe.kernel.transactions import change, forbid_transaction
 
 if TYPE_CHECKING:
@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
 FORMAT = "stackbe-head/1"
 MOST_REFUSED = 50
+LONGEST_PLACE = 200
 HEADS = "select tenant_id, sequence, digest from lookup.audit_heads()"
+KEPT = """
+insert into trust_chain (id, tenant_id, kept_sequence, kept_digest, kept_at, kept_in, compared, faults)
+values (%s, %s, %s, %s, %s, %s, false, '[]')
+on conflict (tenant_id) do update set kept_sequence = excluded.kept_sequence, kept_digest = excluded.kept_digest,
+  kept_at = excluded.kept_at, kept_in = excluded.kept_in
+"""
 
 
 @dataclass
@@ -85,7 +92,17 @@ def keep_heads(shelf: Shelf) -> int:
         shelf.append(lines, [line for _, line in known.highest.values()])
         for head, line in zip(moved, lines, strict=True):
             known.note(head["statement"]["tenantId"], head["statement"]["sequence"], line)
+            _note_kept(head["statement"], str(shelf))
     return len(moved)
+
+
+def _note_kept(statement: dict[str, Any], place: str) -> None:
+    """Write down, for whoever looks at the chain, which head was kept and where."""
+    tenant_id, sequence, digest = statement["tenantId"], statement["sequence"], statement["digest"]
+    owner = ids.decode("ten", tenant_id)
+    values = [ids.new_id(), owner, sequence, bytes.fromhex(digest), statement["signedAt"], place[:LONGEST_PLACE]]
+    with change(system_scope(owner, actor_name="audit heads")), connection.cursor() as cursor:
+        cursor.execute(KEPT, values)
 
 
 def read_heads(shelf: Shelf, keys: Mapping[str, bytes], *, recent: bool = False) -> Kept:

@@ -10,7 +10,7 @@ from django.db import models
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.fields import Sealed
 from stackbe.kernel.scope import PLATFORM
-from stackbe.kernel.tenancy import Row
+from stackbe.kernel.tenancy import Row, TenantOwned
 
 
 class BackupRun(Row):
@@ -38,6 +38,30 @@ class BackupRun(Row):
         default_manager_name = "unscoped"
         base_manager_name = "unscoped"
         indexes = (models.Index(fields=["kind", "-started_at"], name="backuprun_newest"),)
+
+
+class Chain(TenantOwned):
+    """How a tenant's audit chain was found to stand: its head that was last kept elsewhere, and the last pass over it.
+
+    Written by the worker alone, so that a fault in the web code cannot say that a chain holds. How long the chain is
+    and when it last grew is not copied here: whoever shows it reads the seals.
+    """
+
+    id_prefix = "chn"
+
+    kept_sequence = models.BigIntegerField(null=True)
+    kept_digest = models.BinaryField(null=True)
+    kept_at = models.DateTimeField(null=True)
+    kept_in = models.CharField(max_length=200, blank=True)
+    verified_at = models.DateTimeField(null=True)
+    verified_ms = models.PositiveIntegerField(null=True)
+    verified_rows = models.BigIntegerField(null=True)
+    compared = models.BooleanField(default=False)
+    holds = models.BooleanField(null=True)
+    faults = models.JSONField(default=list)
+
+    class Meta(TenantOwned.Meta):
+        constraints = (models.UniqueConstraint(fields=["tenant_id"], name="one_chain_per_tenant"),)
 
 
 class Ticket(Row):

@@ -32,7 +32,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 
 
 class Shelf(Protocol):
-    """A place that heads are appended to and read from, a line of JSON each."""
+    """A place that heads are appended to and read from, a line of JSON each. `str` of it names it."""
 
     def is_there(self) -> bool:
         """Say whether something was ever kept here."""
@@ -69,6 +69,10 @@ class Folder:
 
     path: Path
 
+    def __str__(self) -> str:
+        """Return its path."""
+        return str(self.path)
+
     def is_there(self) -> bool:
         """Say whether there is a file."""
         return self.path.is_file() or any(self.path.glob(FILES))
@@ -103,6 +107,10 @@ class Bucket:
 
     store: ObjectStore
     folder: str
+
+    def __str__(self) -> str:
+        """Return it as AUDIT_HEADS names it."""
+        return f"{BUCKETS}://{self.store.bucket}/{self.folder}"
 
     def is_there(self) -> bool:
         """Say whether there is a day. Raises `StoreFailed`."""

@@ -10,18 +10,20 @@ from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import periodic
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change
-from stackbe.trust import change_mail, leak_mail, ticket_mail
+from stackbe.trust import chain_jobs, change_mail, leak_mail, rotation_mail, ticket_mail
 from stackbe.trust.backups.base import back_up
 from stackbe.trust.backups.drill import drill
 from stackbe.trust.heads import keep_heads
 from stackbe.trust.models import BackupRun
-from stackbe.trust.services import purging, tickets, watching
+from stackbe.trust.services import chains, purging, tickets, watching
 from stackbe.trust.shelves import shelf
 
 # Importing them declares their jobs to the worker.
 JOBS = (
+    chain_jobs.verify_one_chain,
     change_mail.mail_trust_changes,
     leak_mail.mail_leaked_key,
+    rotation_mail.mail_rotated_keys,
     ticket_mail.mail_ticket_answer,
     ticket_mail.mail_ticket_receipt,
     ticket_mail.mail_security_role,
@@ -66,6 +68,12 @@ def keep_audit_heads(timestamp: int) -> None:
     """Keep the signed heads of the audit chains where the operator wants them, half a minute after rows are chained."""
     if settings.AUDIT_HEADS:
         keep_heads(shelf(settings.AUDIT_HEADS))
+
+
+@periodic("trust.verify_chains", "41 * * * *")
+def verify_chains(timestamp: int) -> None:
+    """Go through the audit chains that nobody has gone through for a day."""
+    chains.verify_due()
 
 
 def is_due(kind: str, every: timedelta) -> bool:

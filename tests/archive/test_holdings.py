@@ -81,6 +81,7 @@ def test_what_stays_behind_says_why():
         "kernel_idempotencyrecord",
         "kernel_tenantkey",
         "staff_consent",
+        "trust_chain",
         "usage_crossing",
     }
 
@@ -95,4 +96,5 @@ def test_what_an_erased_tenant_leaves_is_committed():
         "billing_invoicereference": "reduced",
         "kernel_auditevent": "kept",
         "kernel_auditseal": "kept",
+        "trust_chain": "kept",
     }

@@ -41,7 +41,7 @@ def test_the_first_administrator_adds_a_factor_and_sees_how_the_service_fares(vi
 
     page.locator(".console-chip").first.click()
     page.get_by_role("heading", name="Stripe", exact=True).wait_for()
-    assert page.locator(".console-panel").count() == 6
+    assert page.locator(".console-panel").count() == 7
     keep(page, "health")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

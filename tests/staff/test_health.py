@@ -80,6 +80,7 @@ def test_it_shows_each_part_with_a_verdict_and_plots_from_a_few_queries(troubles
         "Webhooks": ("warn", "67 %"),
         "Sign-in": ("good", "0"),
         "Mail": ("warn", "2 min"),
+        "Audit": ("good", "0"),
     }
     assert page.content.decode().count("<rect") >= 5
     assert "style=" not in page.content.decode().partition('class="console-panels"')[2].partition("</main>")[0]

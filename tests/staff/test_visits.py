@@ -89,8 +89,10 @@ def test_a_visit_changes_nothing_and_goes_nowhere_else(acme, owner, staff, monke
     entered = begin(staff, acme)["Location"]
     root = entered.partition("dashboard/")[0]
 
+    staff.handler.enforce_csrf_checks = True
     for method in ("post", "put", "patch", "delete"):
         assert getattr(staff, method)(f"{entered}settings/archive", {"name": "Acme"}).status_code == 405
+    staff.handler.enforce_csrf_checks = False
     assert staff.get(f"{root}dashboard/{rival.app}/").status_code == 404
     assert staff.get(f"{root}account/security").status_code == 403
     assert staff.get(f"{root}staff/accounts/app/").status_code in {403, 404}
@@ -99,6 +101,13 @@ def test_a_visit_changes_nothing_and_goes_nowhere_else(acme, owner, staff, monke
     other = entered.replace(encode("ten", acme.tenant_id), encode("ten", rival.tenant_id))
     assert staff.get(other).status_code == 403
     assert staff.get(entered).status_code == 200
+    # Each was refused, and each is on record where the tenant reads it: as every page that was shown.
+    refused, nowhere = looks(acme.tenant_id, "staff.visit_refused"), encode("ten", acme.tenant_id)
+    assert refused == [acme.app] * 4 + [nowhere] * 4
+    assert looks(rival.tenant_id, "staff.visit_refused") == []
+    told = owner.get("staff").content.decode()
+    assert told.count("Asked for what a visit refuses") == 8
+    assert "DELETE, refused" in told
 
     def writing(scope):
         App.objects.within(scope).update(name="Changed")
@@ -115,6 +124,7 @@ def test_a_visit_changes_nothing_and_goes_nowhere_else(acme, owner, staff, monke
         assert cursor.fetchone() == ("off",)
 
     assert staff.post("/staff/visit/end")["Location"] == "/staff/"
+    assert looks(acme.tenant_id, "staff.visit_ended") == [nowhere]
     assert staff.get(entered).status_code == 403
     assert visits.NEVER
 
@@ -139,6 +149,7 @@ def test_who_is_on_a_page_is_masked_until_it_is_revealed_with_a_reason_for_that_
     assert "grace@example.com" not in staff.get(one).content.decode()
     short = staff.post(reveal, {**asked, "reason": "look"}, follow=True)
     assert "Say in a few words why" in short.content.decode()
+    assert looks(acme.tenant_id, "staff.visit_refused") == [acme.app]
     assert "grace@example.com" not in short.content.decode()
     shown = staff.post(reveal, asked, follow=True)
 

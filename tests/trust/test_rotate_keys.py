@@ -21,10 +21,10 @@ from apikeys import hot
 from apikeys.models import ApiKey
 from stackbe.kernel import attest, crypto
 from stackbe.kernel.ids import encode, new_id
-from stackbe.kernel.models import SubjectKey, TenantKey, TenantSecret
+from stackbe.kernel.models import AuditEvent, SubjectKey, TenantKey, TenantSecret
 from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change, current, reading
-from stackbe.trust.services.rotation import keys, values
+from stackbe.trust.services.rotation import keys, telling, values
 from tests.cast import Api, found_company
 from tests.databases import ROOT
 from tests.queue import worker_rights
@@ -49,7 +49,7 @@ def rotate(capsys):
             return said.err
         found = {}
         for line in said.out.splitlines():
-            if "API keys" in line and ":" not in line:
+            if ":" not in line:
                 continue
             kind, *counts = line.partition(":")[0].replace(",", "").split()
             found[kind] = tuple(int(word) for word in counts if word.isdigit())
@@ -270,6 +270,47 @@ def peppers_of(company):
     with reading(company.scope):
         keys_ = ApiKey.objects.within(company.scope).filter(kind="secret")
         return dict(keys_.values_list("name", "pepper_id"))
+
+
+def test_owners_are_told_once_of_a_rotation_and_not_of_what_only_lies_under_another_key(
+    desk, rotate, new_master, mailbox, monkeypatch
+):
+    owner, scope = "ada@example.com", desk.company.scope
+    fill(desk.company)
+
+    def subjects():
+        return [mail["subject"] for mail in mailbox(owner)]
+
+    quiet = subjects()
+    new_master(alone=False)
+    rotate("--older-than", "0", "--only", "master,subject")
+    rotate("--older-than", "0", "--only", APP_KINDS, "--dry-run")
+    assert subjects() == quiet
+    real = telling.tell_owners
+    monkeypatch.setattr(telling, "tell_owners", lambda scope: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # as one that is killed before it can tell
+        rotate("--older-than", "0", "--only", "tenant,pepper,webhook", "--tenant", encode("ten", scope.tenant_id))
+    monkeypatch.setattr(telling, "tell_owners", real)
+
+    rotate("--only", APP_KINDS)
+    first = subjects()
+    rotate("--only", APP_KINDS)
+    again = subjects()
+    rotate("--only", "pepper", "--drop-peppers", "0")
+    call_command("rotate_jwt_keys", "--all", "--at-once")
+
+    assert len(first) == len(quiet) + 1
+    assert again == first
+    assert len(subjects()) == len(first) + 2
+    texts = [mail["text"] for mail in mailbox(owner)]
+    (told,) = [text for text in texts if "https://example.com/0, https://example.com/1, https://example.com/2" in text]
+    assert "choose Rotate secret" in " ".join(told.split())
+    assert "hashed anew" in " ".join(told.split())
+    assert any("an older key signed are refused" in " ".join(text.split()) for text in texts)
+    with reading(scope):
+        rows = list(AuditEvent.objects.within(scope).filter(action=telling.TOLD).order_by("pk"))
+        assert (rows[0].actor, len(rows[0].detail["webhookEndpoints"])) == ("operator", 3)
+        assert [row.detail["olderTokensRefused"] for row in rows] == [False, False, True]
 
 
 def test_wrong_words_are_told(db, rotate):

@@ -15,6 +15,7 @@ from stackbe.kernel import ids
 from stackbe.kernel.jobs import every_tenant
 from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import change, reading
+from stackbe.trust.services.rotation.telling import tell_owners
 
 
 class Command(BaseCommand):
@@ -35,11 +36,14 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         at_once: bool = options["at_once"]
-        for tenant_id, app_id in self._all() if options["all"] else [self._one(options["app"])]:
+        chosen = self._all() if options["all"] else [self._one(options["app"])]
+        for tenant_id, app_id in chosen:
             scope = system_scope(tenant_id, app_id, actor_name="operator")
             with change(scope):
                 key = rotate_signing_key(scope, at_once=at_once)
             self.stdout.write(f"{ids.encode(App.id_prefix, app_id)} {key.public_id}")
+        for tenant_id in dict.fromkeys(tenant_id for tenant_id, _ in chosen):
+            tell_owners(system_scope(tenant_id, actor_name="operator"))
         minutes = int(PUBLISHED_AHEAD.total_seconds() // 60)
         told = "Older tokens are refused now." if at_once else f"The new key signs in {minutes} minutes."
         self.stderr.write(told)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 VISIT = timedelta(minutes=30)
 HOURS = (1, 24, 168)
+# As much of an address that was refused as goes on record: anything can stand in it.
+LONGEST_PAGE = 300
 
 
 def live_consent(scope: Scope) -> Consent | None:
@@ -80,6 +82,21 @@ def record_visited(user: User, tenant_id: UUID, app_id: UUID, page: str, *, reve
         _refuse_without_leave(unit.scope)
         detail = {"page": page, "people": "revealed" if revealed else "masked"}
         audit(unit.scope, "staff.visited", encode("app", app_id), detail=detail)
+
+
+def record_refused(user: User, tenant_id: UUID, app_id: UUID | None, page: str, method: str) -> None:
+    """Put on record what a visit asked for and was refused: the tenant sees every request of it, not those alone
+    that showed something.
+    """
+    with change(staff_scope(user, tenant_id, app_id)) as unit:
+        target = encode("ten", tenant_id) if app_id is None else encode("app", app_id)
+        audit(unit.scope, "staff.visit_refused", target, detail={"page": page[:LONGEST_PAGE], "method": method})
+
+
+def record_end(user: User, tenant_id: UUID) -> None:
+    """Put on record that a visit was left."""
+    with change(staff_scope(user, tenant_id)) as unit:
+        audit(unit.scope, "staff.visit_ended", encode("ten", tenant_id))
 
 
 def reveal_page(user: User, tenant_id: UUID, app_id: UUID, page: str, reason: str) -> None:

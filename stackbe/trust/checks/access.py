@@ -20,6 +20,7 @@ from stackbe.trust.checks.asking import Connection, as_role, ask, number, refuse
 from stackbe.trust.checks.shapes import Found
 from stackbe.trust.heads import read_heads
 from stackbe.trust.objects import StoreFailed
+from stackbe.trust.services.chains import LATE
 from stackbe.trust.shelves import shelf
 
 SERVING = ("stackbe_web", "stackbe_worker", "stackbe_staff")
@@ -151,10 +152,20 @@ def internal_access(found: Found) -> None:
         waiting = number(staff, UNSEALED, {"due": first_id(due), "since": first_id(due - WINDOW)})
         if waiting:
             found.late(f"{waiting} audit rows wait for their seal for more than 10 minutes.")
+        whole_chains(found, staff)
         kept_heads(found, staff)
         known = set(User.StaffRole.values)
         roles = {str(row[0]) for row in staff.execute("select distinct staff_role from accounts_user")}
         found.need(roles <= known, "Everybody on the staff has a role of the table.", "Somebody has an unknown role.")
+
+
+def whole_chains(found: Found, staff: Connection) -> None:
+    """Say what the daily pass over whole chains found wrong, or that it is late. That it found nothing is no tick."""
+    broken = number(staff, "select count(*) from trust_chain where not holds")
+    if broken:
+        found.failed(f"{broken} audit chains did not hold when they were last gone through.")
+    elif number(staff, "select count(*) from trust_chain where verified_at < %s", [wall_clock() - LATE]):
+        found.late("Audit chains were not gone through for more than a day.")
 
 
 def kept_heads(found: Found, staff: Connection) -> None:

@@ -13,7 +13,7 @@ from stackbe.kernel import ids
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.jobs import every_tenant
 from stackbe.kernel.scope import system_scope
-from stackbe.trust.services.rotation import peppers
+from stackbe.trust.services.rotation import peppers, telling
 from stackbe.trust.services.rotation.kinds import KINDS, Kind, retire_where_done
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         " at any time and run again: what is left to do is read from the rows."
     )
 
-    unused = dropped = 0
+    unused = dropped = told = 0
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take which keys, whose, and how old."""
@@ -62,10 +62,13 @@ class Command(BaseCommand):
             for kind in kinds:
                 left[kind] += kind.pending(scope, moment)
             self._peppers(scope, options)
+            self.told += not options["dry_run"] and telling.tell_owners(scope)
         for kind in kinds:
             done = "" if options["dry_run"] else f"{touched[kind]:,} done, "
             self.stdout.write(f"{kind.name:12} {done}{left[kind]:,} to do: {kind.says}")
         self._tell_of_peppers(options)
+        if self.told:
+            self.stdout.write(f"Owners of {self.told:,} accounts are mailed what is new.")
         for fault in faults:
             self.stderr.write(fault)
         if faults:
