@@ -1,4 +1,4 @@
-"""The soak test: `STACKBE_SOAK_MINUTES` (60) long in the full run."""
+"""The soak test: seconds of it here, and `STACKBE_SOAK_MINUTES` (60) in the full run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from bench.soak import BOUNDS, Soak
 
 ROOT = Path(__file__).resolve().parents[2]
+LONG = os.environ.get("STACKBE_SOAK_MINUTES", "60")
 
 
 def slice_of(**more):
@@ -41,11 +42,12 @@ def test_each_bound_is_passed_by_what_it_bounds():
     assert passed(flood=slow, after=slow, lost=1) == list(BOUNDS)[8:]
 
 
-@pytest.mark.slow
-def test_a_deployment_holds(tmp_path):
-    minutes = os.environ.get("STACKBE_SOAK_MINUTES", "60")
-    command = [sys.executable, "-m", "bench.soak", "--minutes", minutes, "--results", str(tmp_path), "--note", "a test"]
-    command += ["--patience", "10"]  # other tests run beside it
+@pytest.mark.parametrize(
+    ("minutes", "flood"), [("0.05", "2"), pytest.param(LONG, "20", marks=pytest.mark.slow)], ids=["short", "long"]
+)
+def test_a_deployment_holds(tmp_path, minutes, flood):
+    command = [sys.executable, "-m", "bench.soak", "--minutes", minutes, "--flood", flood, "--rate", "100"]
+    command += ["--results", str(tmp_path), "--note", "a test", "--patience", "20"]  # other tests run beside it
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
