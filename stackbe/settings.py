@@ -436,7 +436,25 @@ STATEMENTS = {
         "STATED_DEPLOYMENT",
     )
 }
-# A folder with the operator's own privacy.md and terms.md, and who is asked about known vulnerabilities.
+# Who runs this and under which terms, for the privacy policy and the terms of service (stackbe/trust/operator.py).
+OPERATOR = {
+    name: env.str(f"OPERATOR_{name.upper()}", default="")
+    for name in (
+        "name",
+        "address",
+        "email",
+        "since",
+        "law",
+        "courts",
+        "officer",
+        "authority",
+        "fees",
+        "availability",
+        "liability",
+        "transfers",
+    )
+}
+# A folder with a privacy.md and terms.md of the operator's own, and who is asked about known vulnerabilities.
 OPERATOR_TEXTS = env.str("OPERATOR_TEXTS", default="")
 # Who may report API keys found in public: keys to check their signatures with, as JSON, or where the list is published.
 SECRET_SCANNING_KEYS = env.str("SECRET_SCANNING_KEYS", default="")

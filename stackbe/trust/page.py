@@ -71,8 +71,7 @@ def security(request: HttpRequest) -> HttpResponse:
 
 
 def _kept(kept: retention.Kept) -> dict[str, str]:
-    time = "at once" if kept.time == retention.NOTHING else kept.how_long
-    return {"kind": kept.kind, "time": f"{time} {kept.counts}", "by": kept.by}
+    return {"kind": kept.kind, "time": kept.said, "by": kept.by}
 
 
 def _times(times: Times) -> dict[str, Any]:

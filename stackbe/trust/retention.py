@@ -71,11 +71,14 @@ class Kept:
     @property
     def how_long(self) -> str:
         """Return the time in words."""
-        if self.time == NOTHING:
-            return "not at all"
         if self.time < DAY:
             return f"{int(self.time.total_seconds() // 60)} minutes"
         return "1 day" if self.time == DAY else f"{self.time.days} days"
+
+    @property
+    def said(self) -> str:
+        """Return how long it stays and after which moment, as the trust page and the privacy policy say it."""
+        return f"{'at once' if self.time == NOTHING else self.how_long} {self.counts}"
 
     def _condition(self) -> str:
         return f"{self.since} < %(before)s" + (f" and {self.only}" if self.only else "")

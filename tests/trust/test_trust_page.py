@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 from datetime import timedelta
 from io import StringIO
@@ -16,9 +17,10 @@ from django.test import Client
 from django.utils import timezone
 
 from stackbe.kernel.clock import wall_clock
-from stackbe.trust import operator
+from stackbe.trust import operator, retention
 from stackbe.trust.checks import data, shapes, table
 from stackbe.trust.checks.shapes import STATEMENTS, Found, NotRun, State
+from stackbe.trust.management.commands import doctor
 from stackbe.trust.models import BackupRun, TrustCheck
 from stackbe.trust.services import watching
 from tests.dashboard.conftest import desk  # noqa: F401  # a fixture of theirs
@@ -196,16 +198,64 @@ def test_the_command_prints_keeps_and_exits_with_1_where_something_is_red(states
     assert TrustCheck.unscoped.filter(promise_id="S2").count() == 2
 
 
-def test_the_operators_texts_stand_in_the_place_of_the_drafts(settings, tmp_path):
+FILLED = {
+    "name": "Acme Trust Ltd",
+    "address": "1 Main Street, Springfield",
+    "email": "legal@acme.example",
+    "since": "1 November 2026",
+    "law": "The law of the State of Oregon",
+    "courts": "those of Portland",
+}
+
+
+def test_the_texts_are_drafts_until_the_operator_has_filled_them_in(settings, monkeypatch):
     client = Client(headers={"host": "localhost:8000"})
-    drafts = [client.get(f"/{name}").content.decode() for name in operator.TEXTS]
-    (tmp_path / "privacy.md").write_text("# Ours\n\n<script>alert(1)</script> We keep little.")
+
+    def texts():
+        return [client.get(f"/{name}").content.decode() for name in operator.TEXTS]
+
+    drafts, asked = texts(), {name: operator.missing(name) for name in operator.TEXTS}
+    settings.OPERATOR = FILLED | {"fees": "Ten dollars | a month"}
+    settings.STATEMENTS = {"STATED_REGION": "us-west", "STATED_PROVIDERS": "Stripe|Payments|PCI; Post|Mail"}
+    privacy, terms = texts()
+    settings.PRODUCTION = True
+    said = StringIO()
+    monkeypatch.setattr(doctor, "steps", list)
+    call_command("doctor", stdout=said)
+    settings.OPERATOR = FILLED | {"law": ""}
+    with pytest.raises(CommandError, match="Put right: Terms of service"):
+        call_command("doctor", stdout=said)
+
+    assert all(operator.UNFILLED in draft for draft in drafts)
+    assert "STATED_PROVIDERS" in asked["privacy"]
+    assert "OPERATOR_LAW" in asked["terms"]
+    assert f"[{operator.WANTED['address']}: OPERATOR_ADDRESS]" in drafts[0]
+    for whole in (privacy, terms):
+        assert operator.UNFILLED not in whole
+        assert not re.search(r"\{\{|\}\}|OPERATOR_|STATED_", whole)
+        assert "Acme Trust Ltd, 1 Main Street, Springfield" in whole
+    assert all(kept.kind.replace("'", "&#39;") in privacy or kept.kind in privacy for kept in retention.TABLE)
+    assert "<td>Post</td>" in privacy
+    assert "Ten dollars | a month" in terms
+    assert "14 days" in terms
+    assert "Privacy policy: It is filled in." in said.getvalue()
+    assert "It is a draft until you set OPERATOR_LAW." in said.getvalue()
+    # Each link leads somewhere, and to a heading that is there.
+    for path, _, anchor in re.findall(r'href="(/[\w/?=-]*)(#([\w-]+))?"', privacy + terms):
+        answer = client.get(path, follow=True)
+        assert answer.status_code == 200, path
+        assert not anchor or f'id="{anchor}"' in answer.content.decode(), (path, anchor)
+
+
+def test_a_text_of_the_operators_own_stands_in_the_place_of_ours(settings, tmp_path):
+    client = Client(headers={"host": "localhost:8000"})
+    (tmp_path / "privacy.md").write_text("# Ours\n\n<script>alert(1)</script> We keep little.\n\n{{ retention }}")
     settings.OPERATOR_TEXTS = str(tmp_path)
 
     own, still = (client.get(f"/{name}").content.decode() for name in operator.TEXTS)
 
-    assert all(operator.UNFILLED in draft for draft in drafts)
     assert "We keep little." in own
+    assert "<td>Refresh tokens</td>" in own
     assert operator.UNFILLED not in own
     assert "<script>alert" not in own
     assert operator.UNFILLED in still

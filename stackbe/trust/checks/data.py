@@ -80,7 +80,8 @@ def region_and_retention(found: Found) -> None:
     if filled:
         found.need(holds=True, good="The privacy policy is published.", bad="")
     elif settings.PRODUCTION:
-        found.failed("The privacy policy is not published, or nobody has filled it in.")
+        unsaid = ", ".join(operator.missing("privacy"))
+        found.failed(f"The privacy policy is not published, or nobody has filled it in. {unsaid}".strip())
     else:
         found.not_run("A development start has no privacy policy of an operator.")
     with as_role("staff") as staff:

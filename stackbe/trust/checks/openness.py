@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils.dateparse import parse_datetime
 
 from stackbe.kernel.clock import wall_clock
+from stackbe.trust import operator
 from stackbe.trust.checks.asking import as_role, ask, number
 from stackbe.trust.services.tickets import response_times
 
@@ -71,7 +72,10 @@ def transparency(found: Found) -> None:
         told = False
     found.need(told, "The feed of changes is open.", "The feed of changes is broken.")
     for path in ("/docs/security", "/privacy", "/terms"):
-        found.need(ask("GET", path).status == OK, f"{path} is served.", f"{path} is not served.")
+        answer = ask("GET", path)
+        found.need(answer.status == OK, f"{path} is served.", f"{path} is not served.")
+        if settings.PRODUCTION and operator.UNFILLED in answer.text:
+            found.failed(f"{path} is a draft that nobody has filled in.")
 
 
 def getting_started(found: Found) -> None:

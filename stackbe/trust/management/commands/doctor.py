@@ -1,4 +1,5 @@
-"""`manage.py doctor [--mail you@example.com]`: what was pasted where of Stripe's, and will our mail arrive?
+"""`manage.py doctor [--mail you@example.com]`: what was pasted where of Stripe's, what do the texts lack, and will
+our mail arrive?
 
 As far as either can be told from here. No sentence holds a secret.
 """
@@ -15,18 +16,20 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 
 from billing.stripe.setup import Mark as StripeMark
-from billing.stripe.setup import steps
+from billing.stripe.setup import Step, steps
 from stackbe.mail import doctor
 from stackbe.mail.doctor import Finding, Mark
 from stackbe.mail.refusals import judge
 from stackbe.mail.sending import send, write
+from stackbe.trust import operator
 
 LOCAL = frozenset({"localhost", "localdomain", "local", "test", "example", "invalid"})
 
 
 class Command(BaseCommand):
     help = (
-        "Say which of Stripe's keys and secrets was pasted where; with --mail, send one instead and check SPF, DKIM and"
+        "Say which of Stripe's keys and secrets was pasted where, and what the privacy policy and the terms lack; with"
+        " --mail, send one instead and check SPF, DKIM and"
         " DMARC of the domain that it comes from. Exits 1 on a problem."
     )
 
@@ -45,9 +48,21 @@ class Command(BaseCommand):
         found = steps()
         for step in found:
             self.stdout.write(f"[{step.mark}] {step.about}: {step.sentence}")
+        texts = self.examine_texts()
         self.stdout.write("Mail was not looked at: --mail you@example.com sends one and looks.")
-        if wrong := [step.about for step in found if step.mark == StripeMark.WRONG]:
+        if wrong := [step.about for step in [*found, *texts] if step.mark == StripeMark.WRONG]:
             raise CommandError(f"Put right: {', '.join(wrong)}.")
+
+    def examine_texts(self) -> list[Step]:
+        """Say of the privacy policy and the terms what they lack: a fault in production, else what is to do."""
+        found = []
+        for name, title in operator.TEXTS.items():
+            unsaid = operator.missing(name)
+            mark = StripeMark.DONE if not unsaid else StripeMark.WRONG if settings.PRODUCTION else StripeMark.OPEN
+            sentence = f"It is a draft until you set {', '.join(unsaid)}." if unsaid else "It is filled in."
+            found.append(Step(title, mark, sentence))
+            self.stdout.write(f"[{mark}] {title}: {sentence}")
+        return found
 
     def examine_mail(self, address: str, selector: str) -> None:
         """Send a mail, and look at what DNS says of the domain that it comes from."""
