@@ -42,20 +42,33 @@ def run_jobs(*, most: int = 200, tolerate: bool = False) -> list[str]:
     A job's exception reaches the test and leaves the job in the queue; with `tolerate` the job is
     marked as failed and the rest go on.
     """
-    done: list[str] = []
     with worker_rights():
-        while (job := _next_job()) is not None:
-            identifier, name, arguments = job
-            if len(done) >= most:
-                raise AssertionError(f"more than {most} jobs; the last is {name}")
-            try:
-                app.tasks[name](**arguments)
-                _finish(identifier, "succeeded")
-            except Exception:
-                if not tolerate:
-                    raise
-                _finish(identifier, "failed")
-            done.append(name)
+        return _drain(most, tolerate=tolerate)
+
+
+def run_in_turn(*names: str, most: int = 2000) -> None:
+    """Run every due job, then periodic tasks one after another, each with the jobs that it queues."""
+    with worker_rights():
+        _drain(most)
+        for name in names:
+            app.tasks[name](timestamp=int(wall_clock().timestamp()))
+            _drain(most)
+
+
+def _drain(most: int, *, tolerate: bool = False) -> list[str]:
+    done: list[str] = []
+    while (job := _next_job()) is not None:
+        identifier, name, arguments = job
+        if len(done) >= most:
+            raise AssertionError(f"more than {most} jobs; the last is {name}")
+        try:
+            app.tasks[name](**arguments)
+            _finish(identifier, "succeeded")
+        except Exception:
+            if not tolerate:
+                raise
+            _finish(identifier, "failed")
+        done.append(name)
     return done
 
 

@@ -106,6 +106,9 @@ def complete_connection(scope: Scope, account_id: str, *, livemode: bool) -> Str
             live = None
         if live is None:
             live = StripeConnection(**owned_by(scope), account_id=account_id, livemode=livemode)
+            # What happened while it was away is looked for from where we stood.
+            before = StripeConnection.objects.within(scope).filter(account_id=account_id).order_by("-id").first()
+            live.events_cursor = before.events_cursor if before else ""
             audit(scope, "stripe.connected", live.public_id, detail={"account": account_id})
         live.connected_at = wall_clock()  # What Stripe told of before is older than this connection.
         apply_health(live, health)

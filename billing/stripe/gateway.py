@@ -113,9 +113,12 @@ class ConnectedAccount:
         """Delete an object; a subscription is cancelled by it."""
         return shapes.keep_object(self._call("delete", f"{shapes.PATHS[kind]}/{object_id}", params, intent))
 
-    def list(self, kind: str, params: Json | None = None, *, most: int = 1000) -> Iterator[Json]:
-        """Yield objects newest first, page after page, at most `most` of them."""
-        asked: Json = {"limit": PAGE, **(params or {})}
+    def list(self, kind: str, params: Json | None = None, *, most: int = 1000, first: int = PAGE) -> Iterator[Json]:
+        """Yield objects newest first, page after page, at most `most` of them.
+
+        Who seldom reads far asks for a shorter `first` page.
+        """
+        asked: Json = {"limit": first, **(params or {})}
         seen = 0
         while True:
             page = self._call("get", shapes.PATHS[kind], asked, None)
@@ -126,7 +129,7 @@ class ConnectedAccount:
                     return
             if not page.get("has_more") or not page["data"]:
                 return
-            asked = {**asked, "starting_after": page["data"][-1]["id"]}
+            asked = {**asked, "limit": PAGE, "starting_after": page["data"][-1]["id"]}
 
     def preview(self, params: Json) -> Json:
         """Return the invoice that a change would make, with its lines. Nothing is written, so it needs no intent."""

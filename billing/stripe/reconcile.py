@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("stackbe.stripe")
 MOST_EVENTS = 1000
 FIRST_LOOK = 100
+# Mostly there is nothing new, and an event comes with the whole object that it tells of.
+FIRST_PAGE = 10
 MOST_SUBSCRIPTIONS = 1_000_000
 STALE = timedelta(minutes=10)
 REPAIRS = Counter("stackbe_stripe_repairs_total", "Events that never arrived or were never worked off, and were found.")
@@ -57,7 +59,7 @@ def look_for_missed(scope: Scope, account_id: str) -> Found:
     if connection is None:
         return Found(0, 0)
     listed = _since(ConnectedAccount(account_id), cursor)
-    missed = sum(claim_event(scope, told, recovered=True) for told in _relevant(account_id, listed))
+    missed = sum(claim_event(scope, told, recovered=True) for told in _unknown(scope, account_id, listed))
     stuck = _queue_stuck(scope, account_id)
     with change(scope):
         rows = StripeConnection.objects.within(scope).filter(pk=connection.pk)
@@ -177,11 +179,23 @@ def _live(scope: Scope, account_id: str) -> StripeConnection | None:
 def _since(account: ConnectedAccount, cursor: str) -> list[Json]:
     """Return the events since the cursor, newest first."""
     listed: list[Json] = []
-    for event in account.list("event", most=MOST_EVENTS if cursor else FIRST_LOOK):
+    most, first = (MOST_EVENTS, FIRST_PAGE) if cursor else (FIRST_LOOK, FIRST_LOOK)
+    for event in account.list("event", most=most, first=first):
         if event["id"] == cursor:
             break
         listed.append(event)
     return listed
+
+
+def _unknown(scope: Scope, account_id: str, listed: list[Json]) -> list[Told]:
+    """Return those of the events that we have not heard of: mostly all of them have come, and none need be claimed."""
+    told = _relevant(account_id, listed)
+    if not told:
+        return []
+    with reading(scope):
+        rows = StripeEvent.objects.within(scope).filter(account_id=account_id, event_id__in=[each.id for each in told])
+        known = set(rows.values_list("event_id", flat=True))
+    return [each for each in told if each.id not in known]
 
 
 def _relevant(account_id: str, listed: list[Json]) -> list[Told]:

@@ -121,6 +121,16 @@ def test_an_account_disconnects_from_its_own_side(sandbox, receiver, account):
         sandbox.client().v1.accounts.retrieve(account)
 
 
+def test_of_what_happens_at_an_account_that_left_the_platform_hears_nothing(shop):
+    session = shop.session()
+    shop.sandbox.control("POST", "account", account=shop.account, disconnect=True)
+
+    assert shop.press(session, "pay", email="ada@example.com").status == 303
+
+    told = shop.sandbox.control("GET", "deliveries", account=shop.account)["data"]
+    assert told[0]["type"] == "account.application.deauthorized"
+
+
 def test_accounts_are_made_read_and_listed(sandbox):
     made = sandbox.client().v1.accounts.create({"type": "standard", "country": "US", "email": "o@example.com"})
 

@@ -31,6 +31,30 @@ def test_a_customer_changes_the_payment_method(shop):
     assert shop.reload(subscription).status == "active"
 
 
+def test_a_customer_switches_to_another_plan_and_pays_the_difference_at_once(shop):
+    subscription, more = shop.subscription(), shop.price(9900)
+    url = open_portal(shop, subscription.customer).url
+
+    assert "Switch to Pro, 99.00 USD a month" in shop.sandbox.browse(url).text
+    shop.sandbox.browse(url, action=f"switch:{subscription.id}:{more.id}")
+
+    held = shop.reload(subscription)
+    assert [item.price.id for item in held["items"].data] == [more.id]
+    assert [(each.status, each.total) for each in shop.invoices()] == [("paid", 2900), ("paid", 7000)]
+
+
+def test_what_is_not_offered_cannot_be_switched_to(shop):
+    subscription = shop.subscription()
+    url = open_portal(shop, subscription.customer).url
+    once, gone = shop.price(500, recurring=None), shop.price(700)
+    shop.v1.prices.update(gone.id, {"active": False}, shop.at)
+
+    for price in (once.id, gone.id, "price_no", ""):
+        assert shop.sandbox.browse(url, action=f"switch:{subscription.id}:{price}").status == 400
+    shop.v1.subscription_schedules.create({"from_subscription": subscription.id}, shop.at)
+    assert "Switch to" not in shop.sandbox.browse(url).text
+
+
 def test_another_customers_subscription_cannot_be_cancelled_there(shop):
     subscription, stranger = shop.subscription(), shop.customer()
 

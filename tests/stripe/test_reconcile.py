@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from billing.models import StripeConnection, StripeEvent, Subscription
+from billing.stripe import reconcile
 from billing.stripe.connect import disconnect
 from billing.stripe.drift import find_drift, repair
 from billing.stripe.errors import StripeNotConnected
@@ -18,6 +19,7 @@ from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.transactions import change, reading
 from tests.dashboard.conftest import seated
 from tests.queue import run_jobs, run_periodic
+from tests.stripe.test_sync import connect_again
 
 
 def connection(shop: Any) -> StripeConnection:
@@ -70,6 +72,20 @@ def test_the_cursor_moves_and_nothing_is_found_twice(shop: Any):
     assert (found.missed, found.stuck) == (0, 0)
     newest = shop.sandbox.get("/v1/events?limit=1", shop.account_id)["data"][0]["id"]
     assert connection(shop).events_cursor == newest
+
+
+def test_what_happened_while_the_account_was_away_is_looked_for_from_where_we_stood(shop: Any, monkeypatch: Any):
+    page = shop.checkout()["url"]
+    run_periodic("billing.look_for_missed_events")
+    disconnect(shop.company.scope)
+    shop.sandbox.pay(page)
+    monkeypatch.setattr(reconcile, "FIRST_LOOK", 1)  # as if a great many had come since
+    connect_again(shop)
+
+    run_periodic("billing.look_for_missed_events")
+    run_jobs()
+
+    assert [invoice["status"] for invoice in shop.api.get("/invoices").json()["data"]] == ["paid"]
 
 
 def test_an_event_that_was_never_worked_off_is_queued_again(shop: Any):

@@ -259,6 +259,46 @@ def test_what_was_fetched_under_a_lost_lease_is_not_recorded(shop: Any):
         lease.check()
 
 
+def test_a_look_that_lost_its_lease_on_the_way_records_nothing(shop: Any, monkeypatch: Any):
+    shop.sandbox.pay(shop.checkout()["url"])
+    scope, account = shop.company.scope, shop.account_id
+    stripe_id = shop.sandbox.get("/v1/subscriptions", account)["data"][0]["id"]
+    fetch = sync._fetch
+
+    def too_slowly(*asked: Any) -> Any:
+        body = fetch(*asked)
+        with change(scope):
+            StripeLease.objects.within(scope).update(token=shop.company.app_id)
+        return body
+
+    monkeypatch.setattr(sync, "_fetch", too_slowly)
+
+    with pytest.raises(LeaseLost):
+        sync.sync_object(scope, account, "subscription", stripe_id, cause="stripe:evt_slow")
+    with reading(scope):
+        assert not Subscription.objects.within(scope).exists()
+
+
+def test_an_event_that_comes_while_its_object_is_fetched_waits_for_the_next_look(shop: Any, monkeypatch: Any):
+    _, created, changed, *_ = lifecycle(shop)
+    created.post()
+    fetch, late = sync._fetch, [changed]
+
+    def and_hear(*asked: Any) -> Any:
+        body = fetch(*asked)
+        while late:
+            assert late.pop().post().status_code == 200
+        return body
+
+    monkeypatch.setattr(sync, "_fetch", and_hear)
+    stripe_id = created.event["data"]["object"]["id"]
+    sync.sync_object(shop.company.scope, shop.account_id, "subscription", stripe_id, cause="stripe:evt_early")
+
+    assert states(shop) == {"done", "received"}
+    run_jobs()
+    assert states(shop) == {"done"}
+
+
 def test_who_waits_leaves_the_holder_to_its_work_and_takes_over_from_one_that_says_nothing(shop: Any):
     scope = shop.company.scope
     held = take_lease(scope, shop.account_id, "sub_1")

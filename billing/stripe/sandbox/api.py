@@ -1,13 +1,14 @@
 """One call of the API: whose key, which account, a reply kept for its Idempotency-Key, the route, the answer."""
 
 import hashlib
-import json
 from base64 import b64decode
 from binascii import Error as BadBase64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from urllib.parse import urlencode
+
+import orjson
 
 from billing.stripe.sandbox import (  # noqa: F401 - importing a module registers its routes
     catalogue,
@@ -104,8 +105,8 @@ def perform_once(
     The reply is written in the transaction of the change itself, so a kill between the two
     cannot double anything. Refused requests changed nothing and are not kept, as at Stripe.
     """
-    call_made = f"{each.method} {each.path} {urlencode(ids)} {json.dumps(given, sort_keys=True)}"
-    asked = hashlib.sha256(call_made.encode()).hexdigest()
+    parameters = orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
+    asked = hashlib.sha256(f"{each.method} {each.path} {urlencode(ids)} ".encode() + parameters).hexdigest()
     ctx = Context.of(store, settings, account, request_id=new_id("req", 14), idempotency_key=key)
     with store.change():
         kept = store.rows("SELECT * FROM replies WHERE account = ? AND key = ?", account, key)
@@ -117,11 +118,11 @@ def perform_once(
                     kind="idempotency_error",
                 )
             headers = {"Idempotent-Replayed": "true", "Original-Request": kept[0]["request_id"]}
-            return Reply(kept[0]["status"], json.loads(kept[0]["body"]), headers)
+            return Reply(kept[0]["status"], orjson.loads(kept[0]["body"]), headers)
         reply = perform(ctx, each, ids, given)
         store.rows(
             "INSERT INTO replies (account, key, asked, request_id, status, body) VALUES (?, ?, ?, ?, ?, ?)",
-            account, key, asked, str(ctx.request_id), reply.status, json.dumps(reply.body),
+            account, key, asked, str(ctx.request_id), reply.status, orjson.dumps(reply.body).decode(),
         )  # fmt: skip
         reply.headers["Original-Request"] = str(ctx.request_id)
         return reply

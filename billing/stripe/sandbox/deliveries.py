@@ -3,12 +3,13 @@
 import hashlib
 import hmac
 import http.client
-import json
 import random
 import sqlite3
 import ssl
 import threading
 from urllib.parse import urlsplit
+
+import orjson
 
 from billing.stripe.event_types import EVENTS
 from billing.stripe.sandbox.context import Context
@@ -19,6 +20,7 @@ from billing.stripe.sandbox.store import Json, Store, wall_time
 TIMEOUT_SECONDS = 10
 IDLE_SECONDS = 1.0
 PLATFORM, CONNECT = "we_platform", "we_connect"
+DEAUTHORIZED = "account.application.deauthorized"
 
 
 def wants(enabled: list[str], event_type: str) -> bool:
@@ -66,11 +68,18 @@ def endpoints(ctx: Context) -> list[Json]:
     return fitting
 
 
+def left_platform(ctx: Context) -> bool:
+    """Whether an account has disconnected: of what happens there the platform hears nothing more."""
+    return ctx.is_connected and (ctx.find("account", ctx.account) or {}).get("_connected") is False
+
+
 def enqueue(ctx: Context, event: Json) -> int:
     """Queue an event for its endpoints, bent by the faults in force; how many will be told."""
     chosen = [
         each for each in endpoints(ctx) if each["status"] == "enabled" and wants(each["enabled_events"], event["type"])
     ]
+    if left_platform(ctx) and event["type"] != DEAUTHORIZED:
+        chosen = [each for each in chosen if not each["_connect"]]
     if not chosen:
         return 0
     due, state, copies = wall_time(), "pending", 1
@@ -173,7 +182,7 @@ class Courier(threading.Thread):
         if endpoint is None or event is None:
             self.note(row, None, "the endpoint is gone", final=True)
             return
-        payload = json.dumps(event, indent=2).encode()
+        payload = orjson.dumps(event, option=orjson.OPT_INDENT_2)
         signature = sign(endpoint["_secret"], payload, int(wall_time()))
         try:
             status, error = post(endpoint["url"], payload, signature), None

@@ -123,8 +123,11 @@ def portal_page(ctx: Context, session_id: str, form: Form | None) -> Answer:
                 portal.new_method(ctx, session)
             elif action in ("cancel", "keep"):
                 portal.renewing(ctx, session, subject, renews=action == "keep")
+            elif action == "switch":
+                portal.switching(ctx, session, *(subject.partition(":")[::2]))
         return go(session["url"])
-    return Answer(200, pages.portal_page(portal.subscriptions_of(ctx, session), session["return_url"]))
+    held = [(each, name, portal.offers(ctx, each)) for each, name in portal.subscriptions_of(ctx, session)]
+    return Answer(200, pages.portal_page(held, session["return_url"]))
 
 
 def authorize_page(store: Store, settings: Settings, given: Form, *, pressed: bool) -> Answer:

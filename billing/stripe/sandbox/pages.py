@@ -42,6 +42,14 @@ def money(amount: int, currency: str) -> str:
     return f"{sign}{whole:,}.{rest:0{decimals}d} {code}"
 
 
+def price_tag(price: Json) -> str:
+    """What a price that recurs comes to, and how often."""
+    each, interval = price["recurring"]["interval_count"], price["recurring"]["interval"]
+    rhythm = f"every {each} {interval}s" if each > 1 else f"a {interval}"
+    amount = "by tiers" if price["unit_amount"] is None else money(price["unit_amount"], price["currency"])
+    return f"{amount} {rhythm}"
+
+
 def page(title: str, body: str) -> str:
     """A whole page around its content."""
     return (
@@ -149,15 +157,19 @@ def invoice_page(invoice: Json, message: str | None = None) -> str:
     return page(f"Invoice {invoice['number'] or ''}", body)
 
 
-def portal_page(subscriptions: list[tuple[Json, str]], return_url: str | None) -> str:
-    """The customer's subscriptions, each to be cancelled or kept."""
+def portal_page(subscriptions: list[tuple[Json, str, list[tuple[Json, str]]]], return_url: str | None) -> str:
+    """The customer's subscriptions, each to be cancelled, kept or switched to one of the prices that are offered."""
     body = ""
-    for subscription, name in subscriptions:
+    for subscription, name, offered in subscriptions:
         ending = subscription["cancel_at_period_end"]
         state = "ends with the period" if ending else subscription["status"]
         body += f'<h2>{escape(name)}</h2><p class="soft">{escape(state)}</p>'
         choice = ("keep", "Keep subscription") if ending else ("cancel", "Cancel subscription")
-        body += form(button(*choice, value=subscription["id"]))
+        switches = "".join(
+            button("switch", f"Switch to {other}, {price_tag(price)}", value=f"{subscription['id']}:{price['id']}")
+            for price, other in offered
+        )
+        body += form(button(*choice, value=subscription["id"]) + switches)
     body = body or '<p class="soft">No subscriptions.</p>'
     body += form(button("update_method", "Use another payment method"))
     if return_url:

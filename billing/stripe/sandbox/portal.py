@@ -1,10 +1,12 @@
 """The customer portal: a session, and what a customer may do on its page."""
 
+from billing.stripe.sandbox.changes import change_items
 from billing.stripe.sandbox.context import Context, new_id
 from billing.stripe.sandbox.customers import fetch_customer, make_method
 from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.events import record
 from billing.stripe.sandbox.forms import missing
+from billing.stripe.sandbox.pricing import is_metered
 from billing.stripe.sandbox.rendering import render
 from billing.stripe.sandbox.routes import route
 from billing.stripe.sandbox.standing import ENDED, save
@@ -52,12 +54,44 @@ def subscriptions_of(ctx: Context, session: Json) -> list[tuple[Json, str]]:
     return found
 
 
-def renewing(ctx: Context, session: Json, subscription_id: str, *, renews: bool) -> None:
-    """Let one of the customer's subscriptions end with its period, or go on."""
+def own(ctx: Context, session: Json, subscription_id: str) -> Json:
+    """One of the customer's subscriptions that has not ended."""
     subscription = ctx.fetch("subscription", subscription_id)
     if subscription["customer"] != session["customer"] or subscription["status"] in ENDED:
         message = "This subscription cannot be changed here."
         raise StripeError(message)
+    return subscription
+
+
+def offers(ctx: Context, subscription: Json) -> list[tuple[Json, str]]:
+    """The prices that a subscription may be switched to, each with the name of what it is for.
+
+    As at Stripe, nothing is offered to one that is not paid up, or whose change is planned by a schedule.
+    """
+    if subscription["status"] not in ("active", "trialing") or subscription["schedule"]:
+        return []
+    held = {item["price"] for item in subscription["items"]["data"]}
+    found = []
+    for price in ctx.select("price", {"type": "recurring", "currency": subscription["currency"]}):
+        product = ctx.fetch("product", price["product"])
+        if price["active"] and product["active"] and price["id"] not in held and not is_metered(price):
+            found.append((price, product["name"]))
+    return found
+
+
+def switching(ctx: Context, session: Json, subscription_id: str, price_id: str) -> None:
+    """Give one of the customer's subscriptions another price now; the difference is charged for at once."""
+    subscription = own(ctx, session, subscription_id)
+    if price_id not in [price["id"] for price, _ in offers(ctx, subscription)]:
+        message = "This plan is not offered here."
+        raise StripeError(message)
+    items = [{"id": subscription["items"]["data"][0]["id"], "price": price_id}]
+    change_items(ctx, subscription, {"items": items, "proration_behavior": "always_invoice"})
+
+
+def renewing(ctx: Context, session: Json, subscription_id: str, *, renews: bool) -> None:
+    """Let one of the customer's subscriptions end with its period, or go on."""
+    subscription = own(ctx, session, subscription_id)
     set_end(ctx, subscription, {"cancel_at_period_end": not renews})
     save(ctx, subscription)
 

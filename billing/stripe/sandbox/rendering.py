@@ -9,6 +9,7 @@ from billing.stripe.sandbox.store import Json
 
 DEFAULT_LIMIT, MAXIMUM_LIMIT = 10, 100
 MAXIMUM_DEPTH = 4
+NESTED = (dict, list)
 
 Extra = Callable[[Context, Json], Any]
 INCLUDABLE: dict[tuple[str, str], Extra] = {}
@@ -34,7 +35,10 @@ def show(ctx: Context, body: Any) -> Any:
         return [show(ctx, item) for item in body]
     if not isinstance(body, dict) or body.get("object") == "event":
         return body
-    shown = {key: value if key.startswith(OWN_NOTE) else show(ctx, value) for key, value in body.items()}
+    shown = {
+        key: show(ctx, value) if isinstance(value, NESTED) and not key.startswith(OWN_NOTE) else value
+        for key, value in body.items()
+    }
     if shown.get("object") in ("subscription_item", "item") and isinstance(shown.get("price"), str):
         shown["price"] = ctx.fetch("price", shown["price"])
     if shown.get("object") == "checkout.session" and shown["status"] != "open":
@@ -43,12 +47,16 @@ def show(ctx: Context, body: Any) -> Any:
 
 
 def strip(value: Any) -> Any:
-    """The value without the sandbox's own notes."""
+    """The value without the sandbox's own notes. An event was rendered when it was made."""
     if isinstance(value, list):
         return [strip(item) for item in value]
-    if isinstance(value, dict):
-        return {key: strip(item) for key, item in value.items() if not key.startswith(OWN_NOTE)}
-    return value
+    if not isinstance(value, dict) or value.get("object") == "event":
+        return value
+    return {
+        key: strip(item) if isinstance(item, NESTED) else item
+        for key, item in value.items()
+        if not key.startswith(OWN_NOTE)
+    }
 
 
 def expand_path(ctx: Context, holder: Any, steps: list[str], path: str) -> None:

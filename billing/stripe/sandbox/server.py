@@ -1,11 +1,12 @@
 """The HTTP server: one process, one state file, threads that share a lock."""
 
-import json
 import threading
 import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
+
+import orjson
 
 from billing.stripe.sandbox.api import Reply, account_for, call
 from billing.stripe.sandbox.clock import Ticker
@@ -174,7 +175,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, status: int, body: Json, headers: dict[str, str] | None = None) -> None:
         """Write a JSON answer."""
-        self.write(status, json.dumps(body, indent=2).encode(), {"Content-Type": "application/json", **(headers or {})})
+        written = orjson.dumps(body, option=orjson.OPT_INDENT_2)
+        self.write(status, written, {"Content-Type": "application/json", **(headers or {})})
 
     def send_page(self, answer: Answer) -> None:
         """Write a page, or a redirect."""
@@ -199,7 +201,7 @@ def parse_json(body: str) -> Json:
     if not body.strip():
         return {}
     try:
-        parsed = json.loads(body)
+        parsed = orjson.loads(body)
     except ValueError as problem:
         message = "The body is not valid JSON."
         raise StripeError(message) from problem

@@ -1,6 +1,5 @@
 """The sandbox's state: one SQLite file, written in transactions, so that kill -9 loses nothing answered."""
 
-import json
 import sqlite3
 import threading
 import time
@@ -8,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 Json = dict[str, Any]
 
@@ -103,7 +104,7 @@ class Store:
         found = self.rows(
             "SELECT body FROM objects WHERE account = ? AND kind = ? AND id = ?", account, kind, object_id
         )
-        return json.loads(found[0]["body"]) if found else None
+        return orjson.loads(found[0]["body"]) if found else None
 
     def owner(self, kind: str, object_id: str) -> str | None:
         """The account that holds an object whose id is unique everywhere (a hosted page's session)."""
@@ -113,7 +114,7 @@ class Store:
     def any_kind(self, account: str, object_id: str) -> Json | None:
         """One object of an account by its id alone."""
         found = self.rows("SELECT body FROM objects WHERE id = ? AND account = ?", object_id, account)
-        return json.loads(found[0]["body"]) if found else None
+        return orjson.loads(found[0]["body"]) if found else None
 
     def put(self, account: str, body: Json, *, due: int | None) -> None:
         """Write an object; `due` is the moment at which the clock has to look at it again."""
@@ -124,7 +125,7 @@ class Store:
             body["object"],
             body["id"],
             due,
-            json.dumps(body, separators=(",", ":")),
+            orjson.dumps(body).decode(),
         )
 
     def delete(self, account: str, kind: str, object_id: str) -> None:
@@ -154,7 +155,7 @@ class Store:
         sql += " ORDER BY seq " + ("ASC" if page.get("after") is not None else "DESC")
         if page.get("limit") is not None:
             sql, values = sql + " LIMIT ?", [*values, page["limit"]]
-        return [json.loads(row["body"]) for row in self.rows(sql, *values)]
+        return [orjson.loads(row["body"]) for row in self.rows(sql, *values)]
 
     def sequence(self, account: str, kind: str, object_id: str) -> int | None:
         """Where an object stands in its list."""
@@ -173,8 +174,8 @@ class Store:
     def note(self, name: str, default: Any = None) -> Any:
         """A small value kept under a name."""
         found = self.rows("SELECT body FROM notes WHERE name = ?", name)
-        return json.loads(found[0]["body"]) if found else default
+        return orjson.loads(found[0]["body"]) if found else default
 
     def write_note(self, name: str, value: object) -> None:
         """Keep a small value under a name."""
-        self.rows("INSERT OR REPLACE INTO notes (name, body) VALUES (?, ?)", name, json.dumps(value))
+        self.rows("INSERT OR REPLACE INTO notes (name, body) VALUES (?, ?)", name, orjson.dumps(value).decode())
