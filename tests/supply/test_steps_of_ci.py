@@ -101,21 +101,73 @@ def test_a_history_that_is_not_all_here_is_not_run(run, tmp_path):
     assert run("history", str(tmp_path))[0] == 3
 
 
-def test_a_step_that_could_not_look_fails_the_run_and_is_named(tmp_path):
-    """`.ci/run` itself, with its steps' programs replaced."""
+@pytest.fixture
+def ci(tmp_path):
+    """Run `.ci/run` itself, in a folder that holds nothing else, with what it would install left out."""
     text = (ROOT / ".ci" / "run").read_text()
-    text = re.sub(r"^environment\(\) \{.*?^\}", "environment() { :; }", text, flags=re.DOTALL | re.MULTILINE)
+    for left_out in ("environment", "system_parts"):
+        text, found = re.subn(
+            rf"^{left_out}\(\) \{{.*?^\}}", f"{left_out}() {{ :; }}", text, flags=re.DOTALL | re.MULTILINE
+        )
+        assert found == 1
     script = tmp_path / ".ci" / "run"
     script.parent.mkdir()
     script.write_text(text)
+
+    def go(*words):
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", script, *words], check=False, capture_output=True, text=True, env=os.environ | {"PATH": path}
+        )
+        return done.returncode, done.stdout
+
+    return go
+
+
+def test_a_step_that_could_not_look_fails_the_run_and_is_named(ci, tmp_path):
     seen = []
     for status in (0, 1, 3):
         (tmp_path / ".ci" / "audit.py").write_text(f"raise SystemExit({status})")
-        done = subprocess.run(["bash", script, "audit"], check=False, capture_output=True, text=True)
-        seen.append((done.returncode, done.stdout.strip().splitlines()[-1]))
+        code, told = ci("audit")
+        seen.append((code, told.strip().splitlines()[-1]))
 
     assert seen == [
         (0, "== pip-audit"),
         (1, "FAILED: pip-audit"),
         (1, "NOT RUN, which counts as failure: pip-audit"),
     ]
+
+
+# Begins before mypy ends, which waits for it, so that this passes only where the two run side by side.
+TESTS = """
+import pathlib, sys
+print("pytest began", flush=True)
+pathlib.Path("begun").touch()
+print("NOT RUN: chromium", flush=True)
+print("1 passed, 1 failed")
+sys.exit(1)
+"""
+PROGRAMS = {
+    "mypy": "while [ ! -e begun ]; do sleep 0.02; done; echo mypy complains; exit 1",
+    **dict.fromkeys(("ruff", "lint-imports", "djlint", "bandit", "detect-secrets-hook", "git"), "exit 0"),
+}
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_the_tests_run_beside_the_linters_are_shown_after_them_and_each_failure_counts(ci, tmp_path, sound):
+    for name, does in PROGRAMS.items():
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n{does.replace('exit 1', 'exit 0') if sound else does}\n")
+        program.chmod(0o755)
+    (tmp_path / ".ci" / "history.py").write_text("")
+    (tmp_path / "manage.py").write_text(TESTS.partition('print("NOT RUN')[0] + "print('2 passed')" if sound else TESTS)
+
+    status, told = ci()
+
+    lines = [line for line in told.splitlines() if line]
+    assert lines.index("mypy complains") < lines.index("== tests") < lines.index("pytest began")
+    if sound:
+        assert (status, lines[-1]) == (0, "2 passed")
+    else:
+        assert status == 1
+        assert lines[-3:] == ["FAILED: mypy,tests", "CI counts as failure: NOT RUN: chromium", "1 passed, 1 failed"]
