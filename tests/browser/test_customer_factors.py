@@ -103,7 +103,7 @@ def with_authenticator(person):
 
 def look(person, name):
     """Hold a page to what everybody can read and operate; keep a picture where somebody wants to look."""
-    person.page.wait_for_load_state("networkidle")  # with the style sheets that sizes hang on
+    person.page.wait_for_load_state()  # with the style sheets that sizes hang on
     assert person.page.evaluate(AUDIT) == []
     if folder := os.environ.get("STACKBE_PICTURES"):
         width = person.page.viewport_size["width"]
