@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from stackbe.runner.state import DATABASE_URLS
 from tests import databases
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -156,16 +157,18 @@ class Stack:
 def make(folder: Path, database: str) -> Stack:
     """Prepare a copy on free ports and a database of its own; nothing is started yet."""
     databases.create(database)
+    return on(folder, {variable: login(role, database) for variable, role in DATABASE_URLS.items()})
+
+
+def on(folder: Path, urls: dict[str, str]) -> Stack:
+    """Prepare a copy on free ports and a database whose URLs are given; nothing is started yet."""
     web, sandbox = f"http://localhost:{free_port()}", f"http://127.0.0.1:{free_port()}"
     environment = os.environ | {
         "STACKBE_ENV": "development",
         "DJANGO_SETTINGS_MODULE": "stackbe.settings",
         "STACKBE_HOME": str(folder),
         "BASE_URL": web,
-        "DATABASE_URL": login("stackbe_web", database),
-        "DATABASE_OWNER_URL": login("stackbe_owner", database),
-        "DATABASE_WORKER_URL": login("stackbe_worker", database),
-        "DATABASE_STAFF_URL": login("stackbe_staff", database),
+        **urls,
         "STRIPE_API_BASE": sandbox,
         "STRIPE_CONNECT_BASE": sandbox,
         "LOG_LEVEL": "INFO",

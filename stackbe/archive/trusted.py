@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stackbe.kernel import attest
 from stackbe.kernel.archives import ArchiveRefused
 from stackbe.kernel.scope import platform_scope
-from stackbe.kernel.transactions import change
+from stackbe.kernel.transactions import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def trusted_keys(file: Path | None) -> dict[str, bytes]:
     """Return public keys by `kid`: of a file as `/.well-known/stackbe-keys.json` serves it, else our own."""
     if file is None:
-        with change(platform_scope("attestation")):
-            listed = attest.public_keys()
+        with reading(platform_scope("attestation")):
+            listed = attest.known_keys()
     else:
         try:
             listed = json.loads(file.read_text(encoding="utf-8"))["keys"]

@@ -58,7 +58,7 @@ class _Sql(Operation):
 
 
 class TenantWall(_Sql):
-    """Let each role see a table's rows of the current tenant only.
+    """Let each role see a table's rows of the current tenant only; staff's role reads all tenants' and writes none.
 
     `queue`: the worker sees all tenants' rows (job, inbox, outbox and delivery tables only).
     `lookup`: the SECURITY DEFINER functions may read it before the tenant is known.
@@ -103,7 +103,8 @@ class TenantWall(_Sql):
             f"alter table {table} force row level security",
             f"create policy tenant_wall on {table} using ({mine}) with check ({mine})",
             f"create policy staff_reads on {table} for select to stackbe_staff using (true)",
-            f"grant {rights} on {table} to stackbe_web, stackbe_worker, stackbe_staff",
+            f"grant {rights} on {table} to stackbe_web, stackbe_worker",
+            f"grant select on {table} to stackbe_staff",
         ]
         if self.queue:
             statements.append(f"create policy worker_queue on {table} to stackbe_worker using (true) with check (true)")
@@ -177,7 +178,7 @@ class LookupFunction(_Sql):
         return type(self).__name__, [self.signature, self.returns, self.body], kwargs
 
     def forwards(self) -> list[str]:
-        """Return the definition, its owner and who may call it."""
+        """Return the definition, who may call it, and last its owner: from then on rights are that one's to give."""
         name = f"lookup.{self.signature}"
         arguments = self.signature[self.signature.index("(") :]
         bare = f"lookup.{self.signature[: self.signature.index('(')]}" + _types(arguments)
@@ -188,9 +189,9 @@ class LookupFunction(_Sql):
                 " set search_path = pg_catalog, public"
                 f" as $body${self.body}$body$"
             ),
-            f"alter function {bare} owner to stackbe_lookup",
             f"revoke all on function {bare} from public",
             f"grant execute on function {bare} to stackbe_web, stackbe_worker, stackbe_staff",
+            f"alter function {bare} owner to stackbe_lookup",
         ]
 
     def describe(self) -> str:
@@ -198,11 +199,8 @@ class LookupFunction(_Sql):
         return f"Look-up function {self.signature}"
 
 
-class ReplacedLookup(LookupFunction):
-    """Another statement for a look-up that is there already, which only its owner may replace.
-
-    Signature and return type stay; whoever calls it in the middle of a rollout sees one or the other.
-    """
+class _AsLookupOwner(_Sql):
+    """Runs its statements as the owner of the look-ups, then is again who migrates."""
 
     def database_forwards(
         self,
@@ -211,13 +209,45 @@ class ReplacedLookup(LookupFunction):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        """Replace it as its owner, then be again who migrates."""
+        """Do what only the owner may."""
         with schema_editor.connection.cursor() as cursor:
             cursor.execute("select quote_ident(current_user)")
             (migrator,) = cursor.fetchone()
         schema_editor.execute("set local role stackbe_lookup")
-        schema_editor.execute(self.forwards()[0])
+        for statement in self.forwards():
+            schema_editor.execute(statement)
         schema_editor.execute(f"set local role {migrator}")
+
+
+class ReplacedLookup(_AsLookupOwner, LookupFunction):
+    """Another statement for a look-up that is there already, which only its owner may replace.
+
+    Signature and return type stay; whoever calls it in the middle of a rollout sees one or the other.
+    """
+
+    def forwards(self) -> list[str]:
+        """Return the definition; owner and rights stay."""
+        return super().forwards()[:1]
+
+
+class LookupRights(_AsLookupOwner):
+    """Give or take rights on look-ups that are there already."""
+
+    def __init__(self, *statements: str) -> None:
+        """Take the statements that say it."""
+        self.statements = statements
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Return what a migration file would write."""
+        return type(self).__name__, list(self.statements), {}
+
+    def forwards(self) -> list[str]:
+        """Return them."""
+        return list(self.statements)
+
+    def describe(self) -> str:
+        """Say it in the output of migrate."""
+        return "Rights on look-up functions"
 
 
 def _types(arguments: str) -> str:

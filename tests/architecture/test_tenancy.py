@@ -100,7 +100,41 @@ def test_no_serving_role_may_change_the_audit_log(db, role, table):
             {"r": role, "t": table},
         )
 
-        assert cursor.fetchone() == (True, False, False, False)
+        assert cursor.fetchone() == (role != "stackbe_staff", False, False, False)
+
+
+def test_the_staff_role_sees_every_tenants_rows_and_changes_nothing(db):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select c.oid::regclass::text from pg_class c"
+            " where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and ("
+            "  has_table_privilege('stackbe_staff', c.oid, 'insert, update, delete, truncate, references, trigger')"
+            "  or has_any_column_privilege('stackbe_staff', c.oid, 'insert, update, references'))"
+            " union all select s.seqrelid::regclass::text from pg_sequence s"
+            "  where has_sequence_privilege('stackbe_staff', s.seqrelid, 'usage, update')"
+            " union all select p.oid::regprocedure::text from pg_proc p where p.prosecdef and p.provolatile = 'v'"
+            "  and has_function_privilege('stackbe_staff', p.oid, 'execute')"
+        )
+
+        assert cursor.fetchall() == []
+
+
+def test_what_runs_with_its_owners_rights_is_called_by_named_roles_alone(db):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select p.oid::regprocedure::text from pg_proc p,"
+            " aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as given"
+            " where p.prosecdef and given.grantee = 0"
+        )
+        open_to_all = cursor.fetchall()
+        cursor.execute(
+            "select array_agg(r.name) from unnest(array['web', 'worker', 'staff', 'owner']) as r (name)"
+            " where has_function_privilege('stackbe_' || r.name, 'lookup.audit_heads()', 'execute')"
+        )
+        signing_heads = cursor.fetchone()
+
+    assert open_to_all == []
+    assert signing_heads == (["worker"],)
 
 
 def test_the_unscoped_manager_only_makes_rows():

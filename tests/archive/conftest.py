@@ -12,6 +12,7 @@ from django.test import Client
 
 from tests.dashboard.conftest import desk, desk_of  # noqa: F401  # fixtures of theirs
 from tests.databases import ROOT
+from tests.webhooks.conftest import receiver  # noqa: F401  # a fixture of theirs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,6 +15,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from standardwebhooks.webhooks import Webhook as StandardWebhook
 
 from stackbe.archive.models import Archive, ArchivePart
 from stackbe.archive.services import files
@@ -28,18 +29,59 @@ from tests.plugin import as_role
 from tests.queue import run_jobs, run_periodic
 
 PASSPHRASE = "correct horse battery staple"
-# What is asked of the other instance, by a process of its own: it has another master key and another database.
-ASK = """
-import json, sys
-from django.test import Client
+# What is done on the other instance, all of it by one process: it has another master key, address and database, and to
+# start a process takes longer than what it does.
+DO = """
+import json, sys, time
+from io import StringIO
+from uuid import UUID
 import django
 django.setup()
-calls, answers = json.load(sys.stdin), []
-for method, path, token, body in calls:
+from django.core.management import CommandError, call_command
+from django.test import Client
+from tests.webhooks.conftest import dispatching
+
+def take(*words):
+    try:
+        call_command("import_tenant", *words, stdout=StringIO())
+    except CommandError as refused:
+        return str(refused)
+    return "taken"
+
+def verify(tenant):
+    said = StringIO()
+    call_command("verify_audit", "--tenant", tenant, stdout=said, stderr=said)
+    return said.getvalue()
+
+def ask(method, path, token, body=None):
     client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {token}"})
-    answer = client.generic(method, f"/v1{path}", json.dumps(body) if body else "", "application/json")
-    answers.append([answer.status_code, json.loads(answer.content) if answer.content else None])
-json.dump(answers, sys.stdout)
+    content = json.dumps(body) if body else ""
+    answer = client.generic(method, f"/v1{path}", content, "application/json", SERVER_NAME="localhost")
+    return [answer.status_code, json.loads(answer.content) if answer.content else None]
+
+def refresh(app, token):
+    told = ask("POST", f"/apps/{app}/auth/refresh", "", {"refreshToken": token})
+    return [told[0], *ask("GET", f"/apps/{app}/auth/session", told[1].get("sessionToken"))]
+
+def members(tenant):
+    from accounts.services.members import list_members
+    from stackbe.kernel.scope import system_scope
+    from stackbe.kernel.transactions import reading
+    scope = system_scope(UUID(tenant), actor_name="test")
+    with reading(scope):
+        return [user.email for _, user in list_members(scope)]
+
+def deliver(path, token):
+    deadline = time.monotonic() + 30
+    with dispatching():
+        while time.monotonic() < deadline:
+            found = ask("GET", path, token)[1]["data"]
+            if found and all(each["responseStatus"] for each in found):
+                return found
+            time.sleep(0.1)
+
+told = [globals()[what](*words) for what, *words in json.load(sys.stdin)]
+json.dump(told, sys.stdout)
 """
 
 
@@ -50,24 +92,22 @@ class Elsewhere:
         self.name = name
         url = os.environ["STACKBE_TEST_MAINTENANCE_URL"]
         self.environment = os.environ | {
+            "BASE_URL": "http://localhost:8001",
             "DATABASE_URL": as_role(url, "stackbe_web", name),
             "DATABASE_WORKER_URL": as_role(url, "stackbe_worker", name),
+            "DATABASE_STAFF_URL": as_role(url, "stackbe_staff", name),
             "STACKBE_MASTER_KEY": f"other:{base64.b64encode(secrets.token_bytes(32)).decode()}",
             "DJANGO_SETTINGS_MODULE": "stackbe.settings",
             "STACKBE_ROLE": "web",
         }
 
-    def run(self, *arguments, given=""):
-        return subprocess.run(
-            [sys.executable, *arguments],
-            env=self.environment, cwd=databases.ROOT, input=given, capture_output=True, text=True, check=False, timeout=120,
+    def do(self, *deeds):
+        """Have `[what, *words]` done, one after the other; return what came of each."""
+        done = subprocess.run(
+            [sys.executable, "-c", DO],
+            env=self.environment, cwd=databases.ROOT, input=json.dumps(deeds, default=str), capture_output=True,
+            text=True, check=False, timeout=120,
         )  # fmt: skip
-
-    def take(self, *arguments):
-        return self.run("-m", "django", "import_tenant", *map(str, arguments))
-
-    def ask(self, *calls):
-        done = self.run("-c", ASK, given=json.dumps(calls))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -88,7 +128,7 @@ def passphrase_file(tmp_path):
 
 
 @pytest.fixture
-def lived_in(committed):
+def lived_in(committed, receiver):
     """A tenant with a life: what is made here must be there afterwards."""
     company = found_company("Acme")
     seated(company)
@@ -103,7 +143,7 @@ def lived_in(committed):
     ann = api.post("/customers", {"email": "ann@shop.example", "name": "Ann", "metadata": {"plan": "gold"}}).json()
     gone = api.post("/customers", {"email": "gone@shop.example", "name": "Gone"}).json()
     session = api.post(f"/customers/{ann['id']}/sessions").json()
-    hook = api.post("/webhook-endpoints", {"url": "https://example.com/hook", "events": ["*"]}).json()
+    hook = api.post("/webhook-endpoints", {"url": receiver.url, "events": ["*"]}).json()
     club = api.post("/organizations", {"name": "Engines", "customerId": ann["id"]}).json()
     track = api.post("/usage/track", {"customerId": ann["id"], "metric": "calls", "quantity": 7})
     assert track.status_code == 200, track.content
@@ -120,47 +160,51 @@ def export(company, passphrase_file, to):
     return to
 
 
-def test_a_tenant_moves_and_its_api_keys_go_on_working(lived_in, elsewhere, passphrase_file, tmp_path, stand_alone):
+def test_a_tenant_moves_and_goes_on_there(lived_in, elsewhere, passphrase_file, tmp_path, stand_alone, receiver):
     company, api, made = lived_in
     file = export(company, passphrase_file, tmp_path / "acme.zip")
-    ann, club = made["ann"]["id"], made["club"]["id"]
+    ann, club, session, hook = made["ann"]["id"], made["club"]["id"], made["session"], made["hook"]
     asked = [f"/customers/{ann}", f"/organizations/{club}", "/plans", "/webhook-endpoints", "/erasures",
              f"/usage?customerId={ann}", f"/apps/{company.app}/.well-known/jwks.json", "/customers?q=ann@shop.example"]  # fmt: skip
     answers = [api.get(path) for path in asked]
     here = [answer.json() for answer in answers]
     assert {answer.status_code for answer in answers} == {200}, here
+    before = chain(os.environ["STACKBE_TEST_DATABASE"], company.tenant_id)
+    taking = ["take", file, "--passphrase-file", passphrase_file, "--key", stand_alone.keys]
+    used = ["POST", "/usage/track", company.key, {"customerId": ann, "metric": "calls", "quantity": 90}]
 
-    taken = elsewhere.take(file, "--passphrase-file", passphrase_file, "--key", stand_alone.keys)
-
-    assert taken.returncode == 0, taken.stderr
-    there = elsewhere.ask(*[["GET", path, company.key, None] for path in asked])
-    assert [answer for _, answer in there] == here
-    tracked, me, tenant, again = elsewhere.ask(
-        ["POST", "/usage/track", company.key, {"customerId": ann, "metric": "calls", "quantity": 90}],
-        ["GET", "/me", company.key, None],
-        ["GET", "/apps", company.tenant_key, None],
-        ["POST", "/usage/track", company.key, {"customerId": ann, "metric": "calls", "quantity": 90}],
+    told = elsewhere.do(
+        taking,
+        ["verify", encode("ten", company.tenant_id)],
+        ["members", company.tenant_id],
+        *[["ask", "GET", path, company.key] for path in asked],
+        ["ask", *used],
+        ["ask", *used],
+        ["ask", "GET", "/me", company.key],
+        ["ask", "GET", "/apps", company.tenant_key],
+        ["ask", "GET", f"/apps/{company.app}/auth/session", session["sessionToken"]],
+        ["refresh", company.app, session["refreshToken"]],
+        ["ask", "PATCH", f"/customers/{ann}", company.key, {"name": "Ann Elsewhere"}],
+        ["deliver", f"/webhook-endpoints/{hook['id']}/deliveries", company.key],
+        taking,
     )
+
+    taken, verified, members, *told = told
+    assert (taken, members) == ("taken", ["ada@example.com"])
+    assert "chains of 1 tenants: they hold" in verified
+    assert [answer for _, answer in told[: len(asked)]] == here
+    tracked, too_much, me, tenant, foreign, renewed, changed, delivered, twice = told[len(asked) :]
     assert (tracked[0], tracked[1]["currentUsage"]) == (200, 97)
-    assert (again[0], again[1]["code"]) == (409, "USAGE_LIMIT_EXCEEDED")
+    assert (too_much[0], too_much[1]["code"]) == (409, "USAGE_LIMIT_EXCEEDED")
     assert (me[0], me[1]["tenant"]["name"], tenant[0]) == (200, "Acme", 200)
-    secret = elsewhere.run(
-        "-c",
-        "import django; django.setup()\n"
-        "from webhooks.models import WebhookEndpoint\nfrom stackbe.kernel.scope import system_scope\n"
-        "from stackbe.kernel.transactions import reading\nfrom uuid import UUID\nfrom accounts.models import Membership\n"
-        "from accounts.services.members import list_members\n"
-        f"scope = system_scope(UUID('{company.tenant_id}'), UUID('{company.app_id}'), actor_name='test')\n"
-        "with reading(scope):\n"
-        "    print(WebhookEndpoint.objects.within(scope).get().secret, list_members(scope)[0][1].email)",
-    )
-    assert secret.stdout.split() == [made["hook"]["secret"], "ada@example.com"], secret.stderr
-    chained = chain(elsewhere.name, company.tenant_id)
-    assert chained[: len(chain(os.environ["STACKBE_TEST_DATABASE"], company.tenant_id))] == chain(
-        os.environ["STACKBE_TEST_DATABASE"], company.tenant_id
-    )
-    twice = elsewhere.take(file, "--passphrase-file", passphrase_file, "--key", stand_alone.keys)
-    assert (twice.returncode, "here already" in twice.stderr) == (1, True)
+    # A session's token names the instance that issued it; its holder refreshes, and is in.
+    assert (foreign[0], renewed[:2], renewed[2]["customer"]["id"]) == (401, [200, 200], ann)
+    assert (changed[0], changed[1]["name"]) == (200, "Ann Elsewhere")
+    assert {each["responseStatus"] for each in delivered} == {200}
+    events = [StandardWebhook(hook["secret"]).verify(call.body, call.headers) for call in receiver.calls]
+    assert "customer.updated" in {event["type"] for event in events}
+    assert chain(elsewhere.name, company.tenant_id)[: len(before)] == before
+    assert "here already" in twice
 
 
 def chain(database, tenant_id):
@@ -184,14 +228,18 @@ def test_what_must_not_come_in_does_not(lived_in, elsewhere, passphrase_file, tm
         for name in old.namelist():
             new.writestr(name, old.read(name).replace(b'"Acme"', b'"Evil"'))
 
-    foreign = elsewhere.take(file, "--passphrase-file", passphrase_file)
-    locked = elsewhere.take(file, "--passphrase-file", wrong, "--key", stand_alone.keys)
-    forged = elsewhere.take(changed, "--passphrase-file", passphrase_file, "--key", stand_alone.keys)
+    right, key = ["--passphrase-file", passphrase_file], ["--key", stand_alone.keys]
+    foreign, locked, forged, asked = elsewhere.do(
+        ["take", file, *right],
+        ["take", file, "--passphrase-file", wrong, *key],
+        ["take", changed, *right, *key],
+        ["ask", "GET", "/me", company.key],
+    )
 
-    assert (foreign.returncode, "none of those given" in foreign.stderr) == (1, True), foreign.stderr
-    assert (locked.returncode, "passphrase is wrong" in locked.stderr) == (1, True), locked.stderr
-    assert (forged.returncode, "changed after the archive was made" in forged.stderr) == (1, True), forged.stderr
-    assert elsewhere.ask(["GET", "/me", company.key, None])[0][0] == 401
+    assert "none of those given" in foreign
+    assert "passphrase is wrong" in locked
+    assert "changed after the archive was made" in forged
+    assert asked[0] == 401
 
 
 def test_a_newer_instances_archive_is_refused(lived_in, passphrase_file, tmp_path, monkeypatch):

@@ -69,6 +69,7 @@ CHECKS = (
         6,
         "With the application's filters gone, row-level security still yields no foreign row.",
         (
+            "architecture/test_tenancy.py::test_what_runs_with_its_owners_rights_is_called_by_named_roles_alone",
             "kernel/test_tenancy.py::test_with_every_application_filter_gone_no_foreign_row_comes_through",
             "kernel/test_tenancy.py::test_nor_through_the_api",
             "kernel/test_tenancy.py::test_no_row_can_be_written_in_a_foreign_name",
@@ -250,6 +251,8 @@ CHECKS = (
             "trust/test_chains.py::test_a_tail_that_was_cut_is_found_by_the_head_that_was_kept_elsewhere",
             "trust/test_verify_audit.py::test_a_tail_that_was_cut_and_a_forged_head_are_found",
             "trust/test_audit_export.py::test_a_tampered_export_is_noticed",
+            "trust/test_heads_in_a_bucket.py::test_a_log_that_was_cut_stays_found_out_however_long_ago_and_whoever_starts_anew",
+            "trust/test_heads_in_a_bucket.py::test_nothing_is_overwritten_and_what_fails_is_said_and_tried_again",
         ),
     ),
     Check(
@@ -281,6 +284,7 @@ CHECKS = (
             "security/test_edges.py::test_every_call_of_the_api_has_its_headers_and_a_limit",
             "security/test_edges.py::test_a_forged_event_and_a_wrong_address_of_an_inbox_are_counted_and_a_proven_one_is_not",
             "security/test_edges.py::test_without_the_database_a_process_counts_for_itself",
+            "kernel/test_proxies.py::test_in_its_own_memory_a_process_counts_as_the_shared_limiter_does",
         ),
     ),
     Check(
@@ -297,6 +301,7 @@ CHECKS = (
             "trust/test_rotate_keys.py::test_nobody_who_reads_meanwhile_meets_an_error",
             "trust/test_rotate_keys.py::test_a_key_of_before_goes_on_working_and_is_hashed_anew_when_it_is_used",
             "trust/test_rotate_keys.py::test_codes_of_before_are_good_under_the_pepper_that_was_replaced",
+            "trust/test_rotation_killed.py::test_a_run_that_is_killed_fails_no_reader_and_the_next_one_ends_it",
         ),
     ),
     Check(
@@ -304,6 +309,10 @@ CHECKS = (
         "Every write that was acknowledged survives the database's kill; a backup opens again.",
         (
             "runner/test_embedded_server.py::test_a_killed_server_starts_again_with_its_data",
+            "faults/test_durable_counts.py::test_every_acknowledged_unit_survives_kills_of_postgresql_and_of_the_web",
+            "faults/test_whole_stack.py::test_a_part_is_killed_under_traffic",
+            "faults/test_whole_stack.py::test_stripe_misbehaves_under_traffic",
+            "faults/test_whole_stack.py::test_clients_leave_before_they_are_answered_and_ask_again",
             "trust/test_backups.py::test_a_drill_restores_to_a_second_and_finds_the_copy_whole",
             "trust/test_backups.py::test_a_restored_server_holds_what_was_there_at_that_second_and_no_more",
             "trust/test_sealed_files.py::test_a_file_that_was_cut_between_its_pieces_is_noticed",
@@ -355,6 +364,7 @@ CHECKS = (
         "Staff come in by role and second factor, see people masked until revealed with a reason, act through services, "
         "and look through a tenant's dashboard only with its leave, changing nothing. All of it is on record.",
         (
+            "architecture/test_tenancy.py::test_the_staff_role_sees_every_tenants_rows_and_changes_nothing",
             "staff/test_permissions.py::test_each_role_on_each_page_and_deed_equals_the_committed_table",
             "staff/test_console.py::test_each_act_asks_for_the_role_itself",
             "staff/test_console.py::test_personal_data_is_masked_and_the_look_is_in_the_tenants_log",

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from tests.sabotage import counting, discretion, links, people, proofs, service, sessions, staff, tenants, webhooks
+from tests.sabotage import (
+    counting,
+    discretion,
+    edges,
+    links,
+    log,
+    people,
+    proofs,
+    service,
+    sessions,
+    staff,
+    tenants,
+    webhooks,
+)
 
-GROUPS = (links, sessions, discretion, tenants, people, proofs, webhooks, service, counting, staff)
+GROUPS = (links, sessions, discretion, tenants, people, proofs, webhooks, service, edges, counting, log, staff)
 SABOTAGES = sorted((s for group in GROUPS for s in group.SABOTAGES), key=lambda s: s.check)

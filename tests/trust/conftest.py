@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import secrets
 
 import psycopg
 import pytest
 
+from stackbe.kernel import crypto
 from stackbe.kernel.audit import audit, seal_audit_rows
 from stackbe.kernel.transactions import change
 from tests.cast import found_company
@@ -41,3 +44,22 @@ def owner():
 
 def nth(chain, number):
     return f"(select audit_id from kernel_auditseal where tenant_id = '{chain}' and sequence = {number})"
+
+
+@pytest.fixture
+def new_master(settings):
+    """Set another master key before the present one; the caller says when the old one goes."""
+    fresh = f"next:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+    def forget():
+        crypto.master_keys.cache_clear()
+        crypto.open_tenant_key.cache_clear()
+
+    def chosen(*, alone):
+        settings.STACKBE_MASTER_KEY = fresh if alone else f"{fresh},{old}"
+        forget()
+
+    old = settings.STACKBE_MASTER_KEY
+    yield chosen
+    settings.STACKBE_MASTER_KEY = old
+    forget()

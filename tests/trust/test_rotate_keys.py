@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import os
-import secrets
-import signal
-import subprocess
-import sys
 import threading
-import time
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -26,7 +19,6 @@ from stackbe.kernel.scope import platform_scope
 from stackbe.kernel.transactions import change, current, reading
 from stackbe.trust.services.rotation import keys, telling, values
 from tests.cast import Api, found_company
-from tests.databases import ROOT
 from tests.queue import worker_rights
 
 APP_KINDS = "master,tenant,subject,pepper,jwt,webhook"
@@ -56,25 +48,6 @@ def rotate(capsys):
         return found
 
     return run
-
-
-@pytest.fixture
-def new_master(settings):
-    """Set another master key before the present one; the caller says when the old one goes."""
-    fresh = f"next:{base64.b64encode(secrets.token_bytes(32)).decode()}"
-
-    def forget():
-        crypto.master_keys.cache_clear()
-        crypto.open_tenant_key.cache_clear()
-
-    def chosen(*, alone):
-        settings.STACKBE_MASTER_KEY = fresh if alone else f"{fresh},{old}"
-        forget()
-
-    old = settings.STACKBE_MASTER_KEY
-    yield chosen
-    settings.STACKBE_MASTER_KEY = old
-    forget()
 
 
 def fill(company, people=3):
@@ -350,32 +323,3 @@ def test_nobody_who_reads_meanwhile_meets_an_error(committed, rotate, new_master
     assert len(reads) > 2
     with reading(company.scope):
         assert {c.name for c in Customer.objects.within(company.scope)} == {f"Customer {n}" for n in range(4)}
-
-
-@pytest.mark.slow
-def test_a_process_that_is_killed_leaves_nothing_that_its_next_run_does_not_finish(committed):
-    company = found_company("Acme")
-    fill(company, people=60)
-    expected, words = read_all(Api(company.key)), ["rotate_keys", "--older-than", "0", "--only", "tenant,subject"]
-    environment = {**os.environ, "STACKBE_ROLE": "worker", "DJANGO_SETTINGS_MODULE": "stackbe.settings"}
-
-    def started(*more):
-        command = [sys.executable, "-m", "django", *words, *more]
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-
-    with reading(company.scope):
-        first = TenantKey.objects.within(company.scope).get()
-    with started("--tenant", encode("ten", company.tenant_id)) as process:
-        while process.poll() is None and keys_named(company) == {first.id.bytes}:
-            time.sleep(0.01)
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
-    assert read_all(Api(company.key)) == expected
-    words[2] = "1"  # hours: what the killed run has made is young
-
-    said, _ = started().communicate()
-
-    assert "0 to do" in said
-    assert values.under_keys(company.scope) == 0
-    assert len(keys_named(company)) == 1
-    assert read_all(Api(company.key)) == expected

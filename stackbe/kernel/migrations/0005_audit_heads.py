@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from stackbe.kernel.walls import LookupFunction
+from stackbe.kernel.walls import LookupFunction, LookupRights
 
 # One step of the index for each tenant, however many rows there are.
 HEADS = """
@@ -30,8 +30,5 @@ class Migration(migrations.Migration):
         ),
         LookupFunction("audit_heads()", "table (tenant_id uuid, sequence bigint, digest bytea)", HEADS),
         # Only the worker signs heads.
-        migrations.RunSQL(
-            "revoke execute on function lookup.audit_heads() from stackbe_web, stackbe_staff",
-            "drop function lookup.audit_heads()",
-        ),
+        LookupRights("revoke execute on function lookup.audit_heads() from stackbe_web, stackbe_staff"),
     ]

@@ -48,6 +48,11 @@ select count(*) from unnest(%s::text[]) as r(name), unnest(%s::text[]) as t(name
 where has_table_privilege(r.name, t.name, 'update') or has_table_privilege(r.name, t.name, 'delete')
    or has_table_privilege(r.name, t.name, 'truncate')
 """
+STAFF_WRITES = """
+select count(*) from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and (
+  has_table_privilege('stackbe_staff', c.oid, 'insert, update, delete, truncate')
+  or has_any_column_privilege('stackbe_staff', c.oid, 'insert, update'))
+"""
 # The newest seals of each tenant, each with the one before it. No query here reads the whole log.
 NEWEST_SEALS = for_each_tenant(
     "kernel_auditseal",
@@ -105,6 +110,11 @@ def least_privilege(found: Found) -> None:
         for what, statement in tries.items():
             found.need(refused(web, statement), f"It may not {what}.", f"The web role may {what}.")
         _foreign_rows(found, web)
+        found.need(
+            number(web, STAFF_WRITES) == 0,
+            "The staff role, which reads all tenants, writes nothing.",
+            "The staff role may write.",
+        )
     with as_role("staff") as staff:
         loose = number(staff, "select count(*) from apikeys_apikey where kind = 'secret' and cardinality(scopes) = 0")
         found.need(loose == 0, "Every key names its scopes.", "A key has no scopes.")
