@@ -26,7 +26,7 @@ def test_the_first_administrator_adds_a_factor_and_sees_how_the_service_fares(vi
     visitor = visitors()
     page = visitor.page
 
-    page.goto(json.loads(live_stack.manage("staff_link", "--json", role="web"))["url"])
+    page.goto(json.loads(live_stack.ask("staff_link", "--json"))["url"])
     page.get_by_role("button", name="Sign in as").click()
     page.get_by_role("heading", name="First, a second factor").wait_for()
     keep(page, "factor")
