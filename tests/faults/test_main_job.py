@@ -28,6 +28,16 @@ def test_the_demo_passes_on_a_running_copy(live_stack: Stack, patient: None):
     assert main(["--url", live_stack.base_url, "--quiet"]) == 0
 
 
+def test_worker_and_dispatcher_die_together_where_both_have_work(live_stack: Stack, patient: None):
+    story = Saboteur(live_stack, ("worker", "dispatcher"), {5, 6, 8, 10})
+
+    run = perform(live_stack, story)
+
+    assert story.kills >= 6
+    run.assert_nothing_twice()
+
+
+@pytest.mark.slow
 def test_the_worker_dies_in_every_step_and_nothing_is_lost_or_doubled(live_stack: Stack, patient: None):
     story = Saboteur(live_stack, ("worker",), set(range(1, 13)))
 
@@ -37,6 +47,7 @@ def test_the_worker_dies_in_every_step_and_nothing_is_lost_or_doubled(live_stack
     run.assert_nothing_twice()
 
 
+@pytest.mark.slow
 def test_so_may_the_dispatcher(live_stack: Stack, patient: None):
     story = Saboteur(live_stack, ("dispatcher",), {5, 6, 7, 8, 10})
 

@@ -26,10 +26,8 @@ from webhooks.models import Event
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EVENTS = 300
-KILLS = 4
-
-
+EVENTS = 120
+KILLS = 3
 MOST_FAILURES = 5
 
 
