@@ -66,7 +66,7 @@ def test_the_last_seats_are_given_once_whether_by_adding_or_inviting(stage):
 
 
 def test_one_invitation_accepted_by_many_hands_makes_one_member_and_one_session(stage):
-    for n in range(5):
+    for n in range(2):
         email = f"grace{n}@example.com"
         stage.invite(email)
         token = stage.token(email)
@@ -78,7 +78,7 @@ def test_one_invitation_accepted_by_many_hands_makes_one_member_and_one_session(
         (customer,) = [a.json()["customerId"] for a in answers if a.status_code == 200]
         listed = stage.backend.get(f"/customers/{customer}/sessions").json()["data"]
         assert len(listed) == 1
-    assert len(stage.roles()) == 6
+    assert len(stage.roles()) == 3
 
 
 def test_accepting_and_revoking_at_once_is_one_or_the_other(stage):

@@ -125,8 +125,8 @@ def prove(calls: int) -> None:
     assert sum(traffic.statuses.values()) == calls
 
 
-def test_a_thousand_interleaved_calls_of_two_tenants_never_meet(committed):
-    prove(1_000)
+def test_hundreds_of_interleaved_calls_of_two_tenants_never_meet(committed):
+    prove(400)
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HANDS = 32
-ROUNDS = 20
+ROUNDS = 8
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_one_link_and_32_hands_make_one_session_200_times(stage):
 
 
 def test_one_press_of_the_button_wins_and_its_code_opens_one_session(stage):
-    for n in range(5):
+    for n in range(3):
         token = mint(stage, f"ada{n}@example.com")
         browsers = [Browser(f"198.51.100.{k}") for k in range(16)]
         for browser in browsers:
@@ -108,7 +108,7 @@ def test_one_press_of_the_button_wins_and_its_code_opens_one_session(stage):
         verified = at_once(16, lambda _, code=code: stage.verify(code).status_code)
         assert Counter(verified) == {200: 1, 401: 15}
         assert count(stage, OneTimeCode) == 0
-    assert count(stage, CustomerSession) == 5
+    assert count(stage, CustomerSession) == 3
 
 
 def test_the_right_digits_from_many_hands_open_one_session(stage):
@@ -134,7 +134,7 @@ def test_wrong_digits_from_many_hands_cost_no_more_than_five_tries_in_all(stage)
 
 
 def test_a_developers_link_opens_one_session_and_founds_one_tenant(stage):
-    for n in range(5):
+    for n in range(3):
         email = f"dev{n}@example.com"
         with change(platform_scope()):
             store_link(email)
@@ -159,7 +159,7 @@ def test_a_developers_link_opens_one_session_and_founds_one_tenant(stage):
 
 def test_twenty_tabs_refresh_at_once_and_stay_signed_in(stage):
     token = stage.verify(mint(stage, "ada@example.com")).json()["refreshToken"]
-    for _ in range(5):
+    for _ in range(3):
         answers = at_once(20, lambda _, token=token: stage.refresh(token))
 
         assert {answer.status_code for answer in answers} == {200}

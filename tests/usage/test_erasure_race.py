@@ -48,7 +48,7 @@ def waiting() -> int:
 
 def until_waiting(number: int, *threads: threading.Thread) -> None:
     """Return once so many statements wait, or all of the threads are through."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while waiting() < number and any(thread.is_alive() for thread in threads):
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -65,7 +65,7 @@ def locked(table: str):
                 cursor.execute("begin")
                 cursor.execute(f"lock table {table} in access exclusive mode")  # a table's name of ours
                 ready.set()
-                done.wait(timeout=20)
+                done.wait(timeout=90)
                 cursor.execute("rollback")
         finally:
             connection.close()
