@@ -42,6 +42,8 @@ class AppSettings:
     trial_once_per_domain: bool = False
     revoke_on_refund: bool = False
     revoke_on_dispute: bool = False
+    automatic_tax: bool = False
+    tax_id_collection: bool = False
     usage_retention_months: int = 25
     allowed_origins: tuple[str, ...] = ()
     session_ttl_minutes: int = 30 * 24 * 60

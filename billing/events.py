@@ -28,6 +28,8 @@ def price_as_event(price: Price) -> dict[str, Any]:
         shown["tiers"] = price.tiers
     if price.package_size is not None:
         shown["packageSize"] = price.package_size
+    if price.tax_behavior:
+        shown["taxBehavior"] = price.tax_behavior
     shown["stripePriceId"] = price.stripe_price_id or None
     return shown
 

@@ -48,7 +48,7 @@ class StripeSubscriptionFacts:
 
 @dataclass(frozen=True, slots=True)
 class StripeInvoiceFacts:
-    """An invoice as Stripe showed it at `fetched_at`. Amounts are minor units.
+    """An invoice as Stripe showed it at `fetched_at`, or what a `checkout_id` was paid once. Amounts are minor units.
 
     `payment_failed` says that the last attempt to collect it failed, `action_required` that the
     customer's bank wants a confirmation.
@@ -74,3 +74,4 @@ class StripeInvoiceFacts:
     hosted_invoice_url: str | None = None
     created_at: datetime | None = None
     customer_id: UUID | None = None
+    checkout_id: UUID | None = None

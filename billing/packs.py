@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
 
 from billing.metrics import resets_by_metric
 from billing.services.features import unknown_sentence
@@ -28,6 +29,12 @@ class Purse(Protocol):
 
     def put(self, scope: Scope, checkout: Checkout, pack: Mapping[str, Any], cause: str) -> None:
         """Give the buyer of a checkout its units, once however often it is asked."""
+
+    def take_back(self, scope: Scope, customer_id: UUID, checkout_id: UUID) -> None:
+        """Let what is left of a checkout's units be spent no more. What was spent stays spent."""
+
+    def return_again(self, scope: Scope, customer_id: UUID, checkout_id: UUID) -> None:
+        """Let it be spent again, for as long as it was to last."""
 
 
 _purses: list[Purse] = []
@@ -55,6 +62,13 @@ def checked_packs(scope: Scope, rows: Sequence[Mapping[str, Any]]) -> list[dict[
         days = row.get("expires_in_days")
         stored.append({"metric": metric, "quantity": row["quantity"], "expiresInDays": days})
     return stored
+
+
+def follow_credits(scope: Scope, customer_id: UUID, checkout_id: UUID, *, went_back: bool) -> None:
+    """Take a purchase's credits back for money that went back, or return them for a dispute that was won."""
+    require_change()
+    move = _purses[0].take_back if went_back else _purses[0].return_again
+    move(scope, customer_id, checkout_id)
 
 
 def give_credits(scope: Scope, checkout: Checkout, cause: str) -> None:

@@ -16,6 +16,7 @@ from billing.serializers.catalogue import (
     PackOutput,
     PlanContents,
     Slug,
+    TaxCode,
     UsageAllowanceOutput,
 )
 from billing.services.catalogue import SLUG_LENGTH
@@ -38,6 +39,7 @@ class ProductRow(Input):
     slug = Slug(max_length=SLUG_LENGTH)
     name = Name()
     description = Text(required=False, allow_blank=True, max_length=DESCRIPTION_LENGTH)
+    tax_code = TaxCode(required=False)
     metadata = Metadata(required=False)
 
 
@@ -90,6 +92,7 @@ class ProductRowOutput(Output):
     slug = Text()
     name = Text()
     description = Text(allow_blank=True)
+    tax_code = Text(required=False)
     metadata = Metadata()
 
 
@@ -99,6 +102,7 @@ class PriceRowOutput(OverageOutput):
     currency = Text()
     interval = serializers.ChoiceField(choices=Price.Interval.choices)
     interval_count = Integer()
+    tax_behavior = serializers.ChoiceField(choices=Price.TaxBehavior.choices, required=False)
 
 
 class PlanRowOutput(Output):

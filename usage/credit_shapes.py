@@ -54,6 +54,7 @@ class CreditOutput(Output):
     priority = serializers.IntegerField()
     expires_at = Timestamp(allow_null=True)
     expired = serializers.SerializerMethodField()
+    revoked_at = Timestamp(allow_null=True)
     reason = serializers.CharField(allow_null=True)
     granted_by = serializers.CharField()
     created_at = Timestamp()

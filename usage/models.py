@@ -99,7 +99,8 @@ class Credit(AppOwned):
     """Units granted to a customer beside the plan's allowance, spent after it.
 
     The least `priority` is spent first, then what expires first, then the oldest. `checkout_id` is the purchase that
-    ended in it.
+    ended in it. One whose payment went back expired at `revoked_at`; until when it was to last stands in
+    `lasted_until`.
     """
 
     id_prefix = "crd"
@@ -113,6 +114,8 @@ class Credit(AppOwned):
     reason = Sealed(subject="customer_id")
     granted_by = models.CharField(max_length=80)
     checkout_id = models.UUIDField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    lasted_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=wall_clock)
 
     class Meta(AppOwned.Meta):

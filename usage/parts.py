@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from accounts.models import Customer
 from accounts.services.customers import hold_customer
@@ -13,7 +14,7 @@ from billing.models import Checkout
 from billing.state import register_part
 from stackbe.kernel.clock import render
 from stackbe.kernel.scope import Scope
-from usage.services.credits import credits_of, grant_credit, next_expiry, spendable
+from usage.services.credits import credits_of, grant_credit, next_expiry, restore_credits, revoke_credits, spendable
 from usage.services.figures import LEVELS
 from usage.services.metrics import live_metrics, metric_named
 from usage.services.summary import standing
@@ -58,6 +59,14 @@ class Credits:
         known = credits_of(scope, checkout.customer_id, pack["metric"]).filter(checkout_id=checkout.pk)
         if not known.exists():
             grant_credit(scope, checkout.customer, checkout_id=checkout.pk, granted_by=cause[:80], **pack)
+
+    def take_back(self, scope: Scope, customer_id: UUID, checkout_id: UUID) -> None:
+        """Let what is left of a purchase be spent no more."""
+        revoke_credits(scope, customer_id, checkout_id)
+
+    def return_again(self, scope: Scope, customer_id: UUID, checkout_id: UUID) -> None:
+        """Let it be spent again."""
+        restore_credits(scope, customer_id, checkout_id)
 
 
 known_metrics.register(resets_of)

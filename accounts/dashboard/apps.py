@@ -149,6 +149,12 @@ class SettingsForm(forms.Form):
     )
     revoke_on_refund = forms.BooleanField(label="A full refund ends access", required=False)
     revoke_on_dispute = forms.BooleanField(label="A dispute ends access", required=False)
+    automatic_tax = forms.BooleanField(
+        label="Stripe adds taxes",
+        required=False,
+        help_text="Needs Stripe Tax on your account. The checkout page asks for the address that decides.",
+    )
+    tax_id_collection = forms.BooleanField(label="The checkout page asks for a tax number", required=False)
     auto_create_customer = forms.BooleanField(
         label="Make a customer of whoever asks for a sign-in link", required=False
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 
 from billing.models import Feature
+from billing.serializers.catalogue import UsageInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +27,16 @@ KINDS = [
     ("list", "A list of texts"),
     (METERED, "Metered: counted by a metric"),
 ]
+NO_LIMIT = "Empty: without limit, as it is now."
 INTERVALS = [("month", "a month"), ("year", "a year"), ("week", "a week"), ("one_time", "once")]
 
 
 class PlanForm(forms.Form):
-    """A plan: its price, and a field for each of the app's features and metrics."""
+    """A plan: its price, and a field for each of the app's features and metrics.
+
+    `standing` is the version that is edited. What it says and the form has no field for (what overage costs, limits by
+    the day, tiers, "no limit") stays as it is.
+    """
 
     name = forms.CharField(
         label="Name", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Pro"})
@@ -47,18 +53,36 @@ class PlanForm(forms.Form):
         help_text="What customers have without subscribing. Its price must be 0, and an app has one.",
     )
 
-    def __init__(self, *args: Any, features: Sequence[Feature], metrics: Sequence[Metric], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        features: Sequence[Feature],
+        metrics: Sequence[Metric],
+        standing: PlanVersion | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Add the fields of what this app grants and counts."""
         super().__init__(*args, **kwargs)
+        self.allowances = {row["metric"]: row for row in standing.usage} if standing else {}
+        self.granted = standing.entitlements if standing else {}
+        self.is_tiered = standing is not None and bool(standing.live_prices()[0].tiers)
+        if self.is_tiered:
+            for name in ("price", "currency", "interval"):
+                del self.fields[name]
         self.features = [feature for feature in features if feature.type != Feature.Type.METERED]
         self.metered = [feature for feature in features if feature.type == Feature.Type.METERED]
         self.metrics = list(metrics)
         for feature in self.features:
             self.fields[f"feature_{feature.key}"] = feature_field(feature)
+            if self.has_no_limit(feature.key):
+                self.fields[f"feature_{feature.key}"].help_text = NO_LIMIT
         for metric in self.metrics:
             label = f"{metric.name} included"
             self.fields[f"metric_{metric.name}"] = forms.IntegerField(
-                label=label, required=False, min_value=0, help_text="Empty: not part of this plan."
+                label=label,
+                required=False,
+                min_value=0,
+                help_text=NO_LIMIT if self.counts_without_limit(metric.name) else "Empty: not part of this plan.",
             )
             self.fields[f"mode_{metric.name}"] = forms.ChoiceField(
                 label=f"{metric.name} beyond that",
@@ -66,9 +90,17 @@ class PlanForm(forms.Form):
                 required=False,
             )
 
+    def has_no_limit(self, key: str) -> bool:
+        """Say whether the plan grants a feature without limit."""
+        return key in self.granted and self.granted[key] is None
+
+    def counts_without_limit(self, metric: str) -> bool:
+        """Say whether the plan allows as much of a metric as one likes."""
+        return metric in self.allowances and self.allowances[metric]["included"] is None
+
     def price_fields(self) -> list[forms.BoundField]:
         """Return what a plan costs."""
-        return [self[name] for name in ("price", "currency", "interval", "trial_days")]
+        return [self[name] for name in ("price", "currency", "interval", "trial_days") if name in self.fields]
 
     def feature_fields(self) -> list[forms.BoundField]:
         """Return one field per feature."""
@@ -81,33 +113,49 @@ class PlanForm(forms.Form):
     def as_asked(self) -> dict[str, Any]:
         """Return the arguments of `create_plan` and `update_plan`."""
         entered = self.cleaned_data
-        scale = 1 if entered["currency"] in WHOLE else 100
-        usage = [
-            {
-                "metric": metric.name,
-                "included": entered[f"metric_{metric.name}"],
-                "mode": entered[f"mode_{metric.name}"] or "hard",
-            }
-            for metric in self.metrics
-            if entered[f"metric_{metric.name}"] is not None
-        ]
+        usage = [row for metric in self.metrics if (row := self._allowance(metric.name)) is not None]
         return {
             "name": entered["name"],
-            "price_cents": int(entered["price"] * scale),
-            "currency": entered["currency"],
-            "interval": entered["interval"],
+            **self._price(),
             "trial_days": entered["trial_days"],
             "is_default": entered["is_default"],
             "entitlements": self._entitlements(usage),
             "usage": usage,
         }
 
+    def _price(self) -> dict[str, Any]:
+        if self.is_tiered:
+            return {}
+        entered = self.cleaned_data
+        scale = 1 if entered["currency"] in WHOLE else 100
+        return {
+            "price_cents": int(entered["price"] * scale),
+            "currency": entered["currency"],
+            "interval": entered["interval"],
+        }
+
+    def _allowance(self, metric: str) -> dict[str, Any] | None:
+        """Return what the plan allows of a metric; None where that is no part of it."""
+        included, mode = self.cleaned_data[f"metric_{metric}"], self.cleaned_data[f"mode_{metric}"] or "hard"
+        if included is None and not self.counts_without_limit(metric):
+            return None
+        kept: dict[str, Any] = {}
+        if metric in self.allowances:
+            known = UsageInput(data=self.allowances[metric])
+            known.is_valid(raise_exception=True)
+            kept = dict(known.validated_data)
+        if mode != "soft":
+            kept = {name: value for name, value in kept.items() if name not in {"overage", "spend_cap_cents"}}
+        return kept | {"metric": metric, "included": included, "mode": mode}
+
     def _entitlements(self, usage: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        granted = {}
+        granted: dict[str, Any] = {}
         for feature in self.features:
             value = self.cleaned_data[f"feature_{feature.key}"]
             if value not in (None, "", []):
                 granted[feature.key] = feature_value(feature, value)
+            elif self.has_no_limit(feature.key):
+                granted[feature.key] = None
         included = {row["metric"]: row["included"] for row in usage}
         for feature in self.metered:
             if feature.metric in included:

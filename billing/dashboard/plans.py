@@ -48,8 +48,9 @@ class PlanPage(AppPage):
         """Return the form with this app's features and metrics. Needs an open reading or change."""
         features = list(live_features(self.scope).order_by("pk"))
         metrics = list(live_metrics(self.scope).order_by("name"))
-        initial = initial_of(plan, plan.current_version(), features) if plan else None
-        return PlanForm(*args, features=features, metrics=metrics, initial=initial)
+        standing = plan.current_version() if plan else None
+        initial = initial_of(plan, standing, features) if plan and standing else None
+        return PlanForm(*args, features=features, metrics=metrics, standing=standing, initial=initial)
 
 
 class NewPlan(PlanPage):
@@ -83,8 +84,7 @@ class EditPlan(PlanPage):
     def post(self, request: HttpRequest, app_id: str, plan_id: str) -> HttpResponse:
         """Change the plan; subscribers keep the price that they agreed to."""
         with reading(self.scope):
-            find_plan(self.scope, plan_id)
-            form = self.form_for(request.POST)
+            form = self.form_for(request.POST, plan=find_plan(self.scope, plan_id))
 
         def act() -> HttpResponse:
             with change(self.scope):

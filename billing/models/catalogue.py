@@ -59,6 +59,7 @@ class Product(AppOwned):
     name = models.CharField(max_length=120)
     slug = models.CharField(max_length=80, default="", db_default="", blank=True)
     description = models.CharField(max_length=1000, blank=True)
+    tax_code = models.CharField(max_length=20, default="", db_default="", blank=True)
     active = models.BooleanField(default=True)
     metadata = Sealed(as_json=True)
     created_at = models.DateTimeField(default=wall_clock)
@@ -101,7 +102,6 @@ class Plan(AppOwned):
     version = models.PositiveIntegerField(default=1)
     is_default = models.BooleanField(default=False)
     active = models.BooleanField(default=True)
-    allows_another = models.BooleanField(default=False)
     push_state = models.CharField(max_length=8, choices=Push, default=Push.PENDING)
     push_error = models.CharField(max_length=200, blank=True)
     pushed_at = models.DateTimeField(null=True)
@@ -196,6 +196,10 @@ class Price(AppOwned):
         VOLUME = "volume"
         PACKAGE = "package"
 
+    class TaxBehavior(models.TextChoices):
+        EXCLUSIVE = "exclusive"
+        INCLUSIVE = "inclusive"
+
     id_prefix = "price"
 
     plan_version = models.ForeignKey(PlanVersion, models.PROTECT, related_name="prices", db_constraint=False)
@@ -207,6 +211,7 @@ class Price(AppOwned):
     unit_amount_cents = models.PositiveBigIntegerField(null=True)
     tiers = models.JSONField(default=list)
     package_size = models.PositiveIntegerField(null=True)
+    tax_behavior = models.CharField(max_length=9, choices=TaxBehavior, default="", db_default="", blank=True)
     stripe_account = models.CharField(max_length=64, blank=True)
     stripe_price_id = models.CharField(max_length=255, blank=True)
     replaced_at = models.DateTimeField(null=True)

@@ -152,7 +152,8 @@ class Checkout(AppOwned):
     """A Stripe-hosted checkout page that was made for a customer. Its public id is Stripe's.
 
     Only one may be open for a customer and plan, since a page lives a day and two of them would
-    charge twice: the older is `superseded` and expired at Stripe.
+    charge twice: the older is `superseded` and expired at Stripe. `options` holds what the page is to ask for:
+    `promotionCodes`, `automaticTax`, `taxIds`.
     """
 
     class Status(models.TextChoices):
@@ -173,6 +174,7 @@ class Checkout(AppOwned):
     quantity = models.PositiveIntegerField(default=1)
     trial_days = models.PositiveIntegerField(default=0)
     coupon_code = models.CharField(max_length=80, blank=True)
+    options = models.JSONField(default=dict, db_default={})
     success_url = models.CharField(max_length=2048)
     cancel_url = models.CharField(max_length=2048)
     account_id = models.CharField(max_length=64)

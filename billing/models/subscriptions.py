@@ -145,7 +145,9 @@ class SubscriptionTransition(AppOwned):
 class InvoiceReference(AppOwned):
     """That an invoice exists at Stripe, and its totals. Lines, addresses and payment are Stripe's.
 
-    The hosted page shows the customer's name, so its address is sealed under their key.
+    What was paid once at a checkout page has no invoice at Stripe: it stands here under its payment's id, and
+    `checkout_id` names the purchase. The hosted page shows the customer's name, so its address is sealed under
+    their key.
     """
 
     class Status(models.TextChoices):
@@ -161,6 +163,7 @@ class InvoiceReference(AppOwned):
     subscription = models.ForeignKey(Subscription, models.PROTECT, null=True, related_name="+", db_constraint=False)
     stripe_account = models.CharField(max_length=64)
     stripe_invoice_id = models.CharField(max_length=255)
+    checkout_id = models.UUIDField(null=True)
     number = models.CharField(max_length=80, blank=True)
     status = models.CharField(max_length=13, choices=Status)
     amount_due_cents = models.BigIntegerField(default=0)

@@ -18,6 +18,7 @@ from stackbe.kernel.serializers import (
     Metadata,
     Output,
     PageQuery,
+    Pattern,
     PublicId,
     QueryBoolean,
     Text,
@@ -116,11 +117,26 @@ class FeatureOutput(Output):
         return shown | ({"metric": instance.metric} if instance.metric else {})
 
 
+class TaxCode(Pattern):
+    """One of Stripe's tax codes; empty for the account's own default."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Bound it."""
+        super().__init__(
+            r"^(txcd_[0-9]{8})?\Z",
+            "Must be one of Stripe's tax codes, such as txcd_10103001, or empty.",
+            max_length=20,
+            allow_blank=True,
+            **kwargs,
+        )
+
+
 class ProductInput(Input):
     """Something to sell."""
 
     name = Name()
     description = Text(required=False, allow_blank=True, max_length=1000)
+    tax_code = TaxCode(required=False)
     active = Boolean(required=False)
     metadata = Metadata(required=False)
 
@@ -137,18 +153,20 @@ class ProductOutput(Output):
     id = Text()
     name = Text()
     description = Text(allow_blank=True)
+    tax_code = Text(required=False)
     active = Boolean()
     metadata = Metadata()
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the shape above."""
-        return {
+        shown = {
             "id": instance.public_id,
             "name": instance.name,
             "description": instance.description,
             "active": instance.active,
             "metadata": instance.metadata or {},
         }
+        return shown | ({"taxCode": instance.tax_code} if instance.tax_code else {})
 
 
 class TierInput(Input):
@@ -176,6 +194,7 @@ class PriceInput(OverageInput):
     currency = Text(min_length=3, max_length=3)
     interval = serializers.ChoiceField(choices=Price.Interval.choices, required=False)
     interval_count = Integer(min_value=1, max_value=LARGEST_INTERVAL, required=False)
+    tax_behavior = serializers.ChoiceField(choices=Price.TaxBehavior.choices, required=False)
 
 
 class WindowInput(Input):
@@ -276,6 +295,7 @@ class PriceOutput(OverageOutput):
     currency = Text()
     interval = serializers.ChoiceField(choices=Price.Interval.choices)
     interval_count = Integer()
+    tax_behavior = serializers.ChoiceField(choices=Price.TaxBehavior.choices, required=False)
     stripe_price_id = Text(allow_null=True)
 
 

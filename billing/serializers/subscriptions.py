@@ -66,10 +66,14 @@ class SubscriptionInput(Input):
 
 
 class ChangeInput(Input):
-    """What a subscription is to become: another plan, another quantity or both; at once or with its next period."""
+    """What a subscription is to become: another plan, quantity or rhythm; at once or with its next period.
+
+    `interval` chooses among the plan's prices, such as the yearly one.
+    """
 
     plan_id = Text(max_length=ID_LENGTH, required=False)
     quantity = Integer(min_value=1, max_value=LARGEST_QUANTITY, required=False)
+    interval = serializers.ChoiceField(choices=("month", "year", "week"), required=False)
     prorate = Boolean(default=True)
     when = serializers.ChoiceField(choices=("now", "period_end"), required=False)
 

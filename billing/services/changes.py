@@ -1,7 +1,8 @@
 """Another plan or quantity for a subscription that runs: what it is, and when it takes hold.
 
 Up now, down at the renewal, unless the caller says otherwise: nobody waits for what they want to pay
-for, and nobody loses what they have paid for. Nothing is written here.
+for, and nobody loses what they have paid for. So too a plan goes to a longer rhythm now, to a shorter at the
+renewal. Nothing is written here.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 NOW, PERIOD_END = "now", "period_end"
+# About how long an interval is, to tell the longer of two.
+DAYS = {"week": 7, "month": 30, "year": 365, "one_time": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +48,22 @@ def decide_change(
     *,
     plan_id: str | None = None,
     quantity: int | None = None,
+    interval: str | None = None,
     when: str | None = None,
     newest: bool = False,
 ) -> Decision:
-    """Return what a change of plan or quantity comes to, with the subscription locked.
+    """Return what a change of plan, quantity or rhythm comes to, with the subscription locked.
 
-    `newest` takes the subscription to its own plan's newest version, as `decide_migration` does.
+    Another rhythm of the same plan is a new agreement, so it is the newest version's. `newest` takes the
+    subscription to its own plan's newest version, as `decide_migration` does.
 
     Raises `SubscriptionNotFound`, `PlanNotFound`, `PlanArchived`, `PlanIsPaid` for a free subscription
     that is to cost money, `ValidationFailed` for a plan that it cannot go to, and `IllegalTransition`
     for a state that does not allow it.
     """
     require_change()
-    if plan_id is None and quantity is None and not newest:
-        raise ValidationFailed(fields={"planId": ["Give planId, quantity or both."]})
+    if plan_id is None and quantity is None and interval is None and not newest:
+        raise ValidationFailed(fields={"planId": ["Give planId, quantity or interval."]})
     row = locked_by_id(scope, subscription_id)
     if newest:
         return decide_migration(scope, row, when or PERIOD_END)
@@ -66,11 +71,14 @@ def decide_change(
     refuse_bought_once(row)
     lifecycle.refuse_change(state, moment)
     plan = row.plan if plan_id is None else Plan.objects.within(scope).fetch(plan_id, PlanNotFound)
-    if plan.pk == row.plan_id:
+    if interval is not None and not row.stripe_subscription_id:
+        raise ValidationFailed(fields={"interval": ["This subscription is free, and has no rhythm."]})
+    turns = interval is not None and (row.price is None or row.price.interval != interval)
+    if plan.pk == row.plan_id and not turns:
         # They keep the version and the price that they agreed to.
         version, price = row.plan_version, row.price
     else:
-        version, price = _offer(scope, plan, row)
+        version, price = _offer(scope, plan, row, interval)
     wanted = _quantity(scope, row, version, price, quantity)
     chosen = when or _natural_time(row, price, wanted)
     if not row.stripe_subscription_id:
@@ -105,8 +113,11 @@ def decide_withdrawal(scope: Scope, subscription_id: str | UUID) -> tuple[Subscr
     return row, lifecycle.plan_withdrawal(State.of(row))
 
 
-def _offer(scope: Scope, plan: Plan, row: Subscription) -> tuple[PlanVersion, Price]:
-    """Return a plan's newest version and the price of it that a subscription can go on with."""
+def _offer(scope: Scope, plan: Plan, row: Subscription, interval: str | None = None) -> tuple[PlanVersion, Price]:
+    """Return a plan's newest version and the price of it that a subscription can go on with.
+
+    That is one in its currency, and in `interval` where that is named; else in its rhythm if there is such a one.
+    """
     if not plan.active:
         raise PlanArchived
     version = plan.current_version()
@@ -131,6 +142,13 @@ def _offer(scope: Scope, plan: Plan, row: Subscription) -> tuple[PlanVersion, Pr
     if not same:
         sentence = f"This plan has no price in {currency}, in which the subscription is paid. Add one to the plan."
         raise ValidationFailed(fields={"planId": [sentence]})
+    if interval is not None:
+        fitting = [price for price in same if price.interval == interval]
+        if not fitting:
+            offers = ", ".join(dict.fromkeys(price.interval for price in same))
+            sentence = f"The plan has no such price in {currency}. It has: {offers}."
+            raise ValidationFailed(fields={"interval": [sentence]})
+        return version, fitting[0]
     rhythm = (row.price.interval, row.price.interval_count) if row.price else None
     return version, next((p for p in same if (p.interval, p.interval_count) == rhythm), same[0])
 
@@ -149,5 +167,12 @@ def _quantity(scope: Scope, row: Subscription, version: PlanVersion, price: Pric
 def _natural_time(row: Subscription, price: Price | None, quantity: int) -> str:
     if row.price is None or price is None:
         return NOW
+    longer = _days(price) - _days(row.price)
+    if longer and price.plan_version.plan_id == row.plan_id:
+        return NOW if longer > 0 else PERIOD_END
     less = yearly_cents(price, quantity) < yearly_cents(row.price, row.quantity)
     return PERIOD_END if less else NOW
+
+
+def _days(price: Price) -> int:
+    return DAYS[price.interval] * price.interval_count

@@ -11,6 +11,7 @@ from billing.errors import UnknownStripeReference
 from billing.events import invoice_as_event, plan_as_event, subscription_as_event
 from billing.facts import StripeInvoiceFacts
 from billing.models import InvoiceReference, StripeCustomer, Subscription
+from billing.packs import follow_credits
 from billing.services.due import settings_of
 from billing.services.subscriptions import follow_money
 from stackbe.kernel.clock import now
@@ -39,7 +40,8 @@ def record_invoice(scope: Scope, facts: StripeInvoiceFacts, cause: str) -> Invoi
     news = []
     if row is None:
         row = _new(scope, facts)
-        news.append("invoice.created")
+        # What was paid once at a checkout page has no invoice that could have been made before.
+        news += [] if facts.checkout_id else ["invoice.created"]
     was = (row.status, row.attempt_count, row.action_required, row.amount_refunded_cents, row.disputed)
     _write(scope, row, facts)
     news += _news(was, row, facts)
@@ -56,19 +58,29 @@ def _follow_money(scope: Scope, row: InvoiceReference, news: list[str], cause: s
 
     While another payment of the same subscription is disputed, one that was won gives nothing back.
     """
-    if row.subscription_id is None:
+    if row.subscription_id is None and row.checkout_id is None:
         return
     if won:
-        others = InvoiceReference.objects.within(scope).filter(subscription_id=row.subscription_id, disputed=True)
+        others = InvoiceReference.objects.within(scope).filter(disputed=True)
+        same = row.subscription_id
+        others = others.filter(checkout_id=row.checkout_id) if same is None else others.filter(subscription_id=same)
         won = not others.exclude(pk=row.pk).exists() and row.amount_refunded_cents < row.amount_paid_cents
     if "payment.succeeded" in news or won:
-        follow_money(scope, row.subscription_id, cause, went_back=False)
+        _move_access(scope, row, cause, went_back=False)
     settings = settings_of(scope) if {"payment.refunded", "payment.disputed"} & set(news) else None
     if settings is None:
         return
     whole = "payment.refunded" in news and row.amount_refunded_cents >= row.amount_paid_cents > 0
     if (settings.revoke_on_refund and whole) or (settings.revoke_on_dispute and "payment.disputed" in news):
-        follow_money(scope, row.subscription_id, cause, went_back=True)
+        _move_access(scope, row, cause, went_back=True)
+
+
+def _move_access(scope: Scope, row: InvoiceReference, cause: str, *, went_back: bool) -> None:
+    """Take away what a payment gave, or give it back: a subscription's access, or the credits of a pack."""
+    if row.subscription_id is not None:
+        follow_money(scope, row.subscription_id, cause, went_back=went_back)
+    elif row.checkout_id is not None:
+        follow_credits(scope, row.customer_id, row.checkout_id, went_back=went_back)
 
 
 def _news(was: tuple[str, int, bool, int, bool], row: InvoiceReference, facts: StripeInvoiceFacts) -> list[str]:
@@ -104,6 +116,10 @@ def _write(scope: Scope, row: InvoiceReference, facts: StripeInvoiceFacts) -> No
     if facts.stripe_subscription_id:
         rows = Subscription.objects.within(scope).filter(stripe_account=facts.account)
         row.subscription = rows.filter(stripe_subscription_id=facts.stripe_subscription_id).first()
+    if facts.checkout_id is not None:
+        # What a purchase gave stands under its checkout's id, unless it gave credits.
+        row.checkout_id = facts.checkout_id
+        row.subscription = Subscription.objects.within(scope).filter(pk=facts.checkout_id).first()
     row.number = facts.number[:80]
     row.status = facts.status
     row.amount_due_cents = facts.amount_due_cents

@@ -37,6 +37,7 @@ class PriceSpec:
     unit_amount_cents: int | None = None
     tiers: tuple[dict[str, Any], ...] = ()
     package_size: int | None = None
+    tax_behavior: str = ""
 
     @property
     def free(self) -> bool:
@@ -59,6 +60,7 @@ def spec_of(price: Price) -> PriceSpec:
         unit_amount_cents=price.unit_amount_cents,
         tiers=tuple(price.tiers),
         package_size=price.package_size,
+        tax_behavior=price.tax_behavior,
     )
 
 
@@ -117,6 +119,7 @@ def _from_input(row: Mapping[str, Any], where: str) -> PriceSpec:
         currency=_currency(row["currency"], f"{where}.currency"),
         interval=row.get("interval", "month"),
         interval_count=row.get("interval_count", 1),
+        tax_behavior=row.get("tax_behavior", ""),
         **(shape | {"tiers": tuple(shape["tiers"])}),
     )
     return _in_bounds(spec, where)

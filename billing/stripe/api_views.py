@@ -64,7 +64,8 @@ class CustomerReferenceSchema(OpenApiSerializerFieldExtension):  # type: ignore[
 class CheckoutInput(Input):
     """What is to be bought, by whom, and where the browser goes afterwards.
 
-    `interval` and `currency` choose among a plan's prices; without them it is the first.
+    `interval` and `currency` choose among a plan's prices; without them it is the first. `allowPromotionCodes` lets
+    the page ask for a code.
     """
 
     customer_id = Text(max_length=40, required=False)
@@ -76,6 +77,7 @@ class CheckoutInput(Input):
     interval = serializers.ChoiceField(choices=Price.Interval.choices, required=False)
     currency = Text(min_length=3, max_length=3, required=False)
     coupon_code = Text(max_length=80, required=False)
+    allow_promotion_codes = Boolean(required=False)
     quantity = Integer(min_value=1, max_value=LARGEST_QUANTITY, required=False)
     organization_id = Text(max_length=40, required=False)
     trial_days = Integer(min_value=0, max_value=LONGEST_TRIAL_DAYS, required=False)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from billing.models import Plan, PlanVersion, Price, Product, StripeIntent, StripeObject
 from billing.stripe.connect import connection_of
-from billing.stripe.errors import StripeObjectGone, StripeRefused
+from billing.stripe.errors import StripeNotConnected, StripeObjectGone, StripeRefused, StripeUnavailable
 from billing.stripe.gateway import ConnectedAccount, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.overage import push_overages
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 RETIRE, RESTORE = "price.retire", "price.restore"
+# What a product that says none of it must be told to forget.
+NOT_SAID: Json = {"description": "", "tax_code": ""}
+PROMPT_SECONDS, BETWEEN_SECONDS = 2.0, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +48,36 @@ class PlanWork:
     updated_at: Any
 
 
-def push_plan(scope: Scope, plan_id: UUID, *, say_again: bool = False) -> None:
+def push_promptly(scope: Scope, plan_id: UUID) -> None:
+    """Bring a plan that was just saved to Stripe while its maker waits, so that the reply can name its prices.
+
+    For about two seconds: what Stripe has not taken by then the worker, who was told of the plan when it was saved,
+    brings there. What Stripe refuses stays with the plan for the dashboard.
+    """
+    until = time.monotonic() + PROMPT_SECONDS
+    while True:
+        try:
+            push_plan(scope, plan_id, patience_seconds=PROMPT_SECONDS)
+        except StripeUnavailable:
+            # It may be that the worker is at the very same call.
+            if time.monotonic() > until:
+                return
+            time.sleep(BETWEEN_SECONDS)
+        except (StripeNotConnected, StripeRefused):
+            return
+        else:
+            return
+
+
+def push_plan(scope: Scope, plan_id: UUID, *, say_again: bool = False, patience_seconds: float | None = None) -> None:
     """Make Stripe's side of a plan equal to ours; harmless when it already is.
 
-    `say_again` says everything anew, for what somebody changed at Stripe.
+    `say_again` says everything anew, for what somebody changed at Stripe; `patience_seconds` bounds each call.
 
     Raises `StripeNotConnected`, `StripeUnavailable` (come back later, nothing is lost) and
     `StripeRefused`, which is also kept with the plan, in words, for the dashboard.
     """
-    work = _plan_work(scope, plan_id, say_again=say_again)
+    work = _plan_work(scope, plan_id, say_again=say_again, patience_seconds=patience_seconds)
     try:
         product_stripe_id = _push_product(scope, work)
         for price_id, params in work.prices:
@@ -76,7 +101,7 @@ def pending_plans(scope: Scope) -> list[UUID]:
     return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
-def _plan_work(scope: Scope, plan_id: UUID, *, say_again: bool) -> PlanWork:
+def _plan_work(scope: Scope, plan_id: UUID, *, say_again: bool, patience_seconds: float | None) -> PlanWork:
     with reading(scope):
         account_id = connection_of(scope).account_id
         plan = Plan.objects.within(scope).select_related("product").get(pk=plan_id)
@@ -86,7 +111,7 @@ def _plan_work(scope: Scope, plan_id: UUID, *, say_again: bool) -> PlanWork:
         live = [p for p in prices if p.plan_version_id == version.pk and p.replaced_at is None and not p.free]
         wanted = {p.pk for p in live} if plan.active else set()
         return PlanWork(
-            account=ConnectedAccount(account_id),
+            account=ConnectedAccount(account_id, patience_seconds),
             product_id=plan.product_id,
             product=product_params(scope, plan.product),
             product_stripe_id=link.stripe_id if link else "",
@@ -126,6 +151,8 @@ def product_params(scope: Scope, product: Product) -> Json:
     }
     if product.description:
         params["description"] = product.description
+    if product.tax_code:
+        params["tax_code"] = product.tax_code
     return params
 
 
@@ -136,6 +163,8 @@ def price_params(scope: Scope, plan: Plan, price: Price) -> Json:
         "nickname": plan.name,
         "metadata": mark(scope, stackbe_plan=plan.public_id, stackbe_price=price.public_id),
     }
+    if price.tax_behavior:
+        params["tax_behavior"] = str(price.tax_behavior)
     if price.interval != Price.Interval.ONE_TIME:
         params["recurring"] = {"interval": str(price.interval), "interval_count": price.interval_count}
     if price.scheme in {Price.Scheme.GRADUATED, Price.Scheme.VOLUME}:
@@ -165,8 +194,8 @@ def _push_product(scope: Scope, work: PlanWork) -> str:
         with change(scope):
             intent = record_intent(scope, "product.update", work.product_id, work.account.id)
         try:
-            stripe_id = work.product_stripe_id
-            perform(scope, intent, lambda: work.account.update("product", stripe_id, work.product, intent=intent))
+            stripe_id, said = work.product_stripe_id, {**NOT_SAID, **work.product}
+            perform(scope, intent, lambda: work.account.update("product", stripe_id, said, intent=intent))
         except StripeObjectGone:
             return _create_product(scope, work, digest)
         with change(scope):

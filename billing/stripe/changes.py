@@ -41,12 +41,13 @@ def change_subscription(
     *,
     plan_id: str | None = None,
     quantity: int | None = None,
+    interval: str | None = None,
     prorate: bool = True,
     when: str | None = None,
     newest: bool = False,
     claim_id: UUID | None = None,
 ) -> UUID:
-    """Give a subscription another plan or quantity; return its row's id. Repeating it is harmless.
+    """Give a subscription another plan, quantity or rhythm; return its row's id. Repeating it is harmless.
 
     `newest` gives it its own plan in the newest version, at the period's end unless `when` says otherwise.
 
@@ -57,7 +58,9 @@ def change_subscription(
     """
     _look(scope, subscription_id)
     with change(scope):
-        decision = decide_change(scope, subscription_id, plan_id=plan_id, quantity=quantity, when=when, newest=newest)
+        decision = decide_change(
+            scope, subscription_id, plan_id=plan_id, quantity=quantity, interval=interval, when=when, newest=newest
+        )
         row = decision.row
         if decision.step is None:
             return row.pk
@@ -101,6 +104,7 @@ def preview_change(
     *,
     plan_id: str | None = None,
     quantity: int | None = None,
+    interval: str | None = None,
     prorate: bool = True,
     when: str | None = None,
 ) -> dict[str, Any]:
@@ -110,7 +114,9 @@ def preview_change(
     """
     _look(scope, subscription_id)
     with change(scope):
-        decision = decide_change(scope, subscription_id, plan_id=plan_id, quantity=quantity, when=when)
+        decision = decide_change(
+            scope, subscription_id, plan_id=plan_id, quantity=quantity, interval=interval, when=when
+        )
     row = decision.row
     shown: dict[str, Any] = {
         "subscription_id": row.public_id,

@@ -7,6 +7,7 @@ things is always: decide and record (one change), call Stripe (none open), recor
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -33,7 +34,7 @@ from billing.stripe.errors import (
 from billing.stripe.gateway import ConnectedAccount, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.offers import offer, put_aside, refuse_second, supersede
-from billing.stripe.orders import Opening, customer_at_stripe, price_at_stripe, session_params
+from billing.stripe.orders import Opening, customer_at_stripe, page_options, price_at_stripe, session_params
 from billing.stripe.pages import RETURN_SECONDS, SILENT, check_way_back, expire_page, sold_at_stripe
 from billing.stripe.sync import sync_until_done
 from billing.stripe.translate import moment
@@ -99,7 +100,9 @@ def _public_id(scope: Scope, account_id: str, stripe_id: str) -> str:
 def _make(scope: Scope, opening: Opening) -> dict[str, str]:
     """Have Stripe make the page that was decided on, and record it."""
     for session_id in opening.older:
-        expire_page(scope, opening.account, session_id)
+        # Of packs one buys as many as one likes: a page that was paid meanwhile is no reason against another.
+        with suppress(AlreadySubscribed) if opening.repeatable else nullcontext():
+            expire_page(scope, opening.account, session_id)
     _expire_of_colleagues(scope, opening)
     price = price_at_stripe(scope, opening)
     stripe_customer_id = customer_at_stripe(scope, opening)
@@ -162,6 +165,7 @@ def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Openi
         quantity=asked.get("quantity") or quantity_bought(scope, organization_id, version, price),
         trial_days=days,
         coupon_code=asked.get("coupon_code") or "",
+        options=page_options(scope, asked),
         success_url=asked["success_url"],
         cancel_url=asked["cancel_url"],
         account_id=account.id,
@@ -172,7 +176,9 @@ def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Openi
     if resumed is None:
         checkout.save(force_insert=True)
         audit(scope, "checkout.started", plan.public_id, subject_id=customer.pk)
-    return Opening(checkout.pk, account, customer.pk, plan.pk, price.pk, intent, older, colleagues)
+    return Opening(
+        checkout.pk, account, customer.pk, plan.pk, price.pk, intent, older, colleagues, bool(version.credits)
+    )
 
 
 def _record_refusal(scope: Scope, opening: Opening) -> None:

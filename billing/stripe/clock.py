@@ -1,24 +1,30 @@
 """Moving a test app's clock, and its sandbox's with it: what a month would bring happens now.
 
-The sandbox lets all that came due happen in its order. What Stripe's events would tell is then fetched at once
-rather than waited for, dates in access that have passed are passed, and who is to be told something is told on
-the day, so that the answer can name what happened.
+Both clocks go from one moment at which something is due to the next: a renewal, another attempt to collect, the end
+of a grace period, a reminder. At each of them what Stripe's events would tell is fetched at once rather than waited
+for, dates in access are passed, and who is to be told something is told and mailed: so nothing that is over by the
+end of the way is left out, and the answer can name what happened.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Min
 
 from accounts.models import App
 from billing.models import Access, StripeConnection, StripeEvent, Subscription
+from billing.queue import defer_reminder
+from billing.reminder_mail import mail_reminder
 from billing.services.reminders import remind
 from billing.services.subscriptions import pass_date
 from billing.stripe.connect import CONNECTED, SANDBOX_SECONDS
@@ -40,7 +46,10 @@ if TYPE_CHECKING:
 LONGEST = timedelta(days=5 * 366)
 CAUSE = "system:clock"
 MOST_DATES = 1000
-MOST_STOPS = 20
+# So often it stops on the way; the last of them, where a crowd has more moments than that, lie evenly apart.
+MOST_STOPS, EVEN_STOPS = 200, 50
+MOST_TOLD = 20
+log = logging.getLogger("stackbe.stripe")
 
 
 class ClockStands(Conflict):
@@ -66,39 +75,58 @@ def move_clock(
     account_id = _account_to_move(scope)
     target = to if to is not None else now(scope) + (advance or timedelta())
     _refuse_wrong_way(scope, target, "to" if to is not None else "advance")
-    for stop in [*_reminders_until(scope, target), target]:
-        scope = _move_to(scope, account_id, stop, before)
+    for left in range(MOST_STOPS, 0, -1):
+        stop = min(target, _next_moment(scope, account_id) or target)
+        if left <= EVEN_STOPS:
+            stop = max(stop, now(scope) + (target - now(scope)) / left)
+        scope = _move_to(scope, account_id, stop, before, whole=stop >= target)
+        if stop >= target:
+            break
+    with change(scope):
+        app = App.objects.within(scope).get(pk=scope.app)
+        audit(scope, "app.clock_moved", app.public_id, detail={"to": render(target)})
     return scope
 
 
 def _move_to(
-    scope: Scope, account_id: str | None, target: datetime, before: Callable[[Scope, str], object] | None
+    scope: Scope,
+    account_id: str | None,
+    stop: datetime,
+    before: Callable[[Scope, str], object] | None,
+    *,
+    whole: bool,
 ) -> Scope:
-    """Move both clocks to a moment and let all happen that it brings; return the app's scope at that time."""
+    """Move both clocks to a moment and let all happen that it brings; return the app's scope at that time.
+
+    With `whole` every running subscription is looked at, beyond those that events tell of.
+    """
     if account_id is not None:
         if before is not None:
             before(scope, account_id)
-        _move_sandbox(account_id, target)
+        _move_sandbox(account_id, stop)
     with change(scope):
         app = App.objects.within(scope).locked().get(pk=scope.app)
-        offset_ms = round((target - wall_clock()) / timedelta(milliseconds=1))
+        offset_ms = round((stop - wall_clock()) / timedelta(milliseconds=1))
         app.clock_offset_ms = max(app.clock_offset_ms, offset_ms)
         app.save(update_fields=["clock_offset_ms"])
-        audit(scope, "app.clock_moved", app.public_id, detail={"to": render(target)})
     later = replace(scope, clock_offset=app.clock_offset)
     if account_id is not None:
-        _follow_stripe(later, account_id)
+        _follow_stripe(later, account_id, whole=whole)
     _pass_dates(later)
     _tell_what_is_due(later)
     return later
 
 
-def _reminders_until(scope: Scope, target: datetime) -> list[datetime]:
-    """Return the moments ahead at which somebody is to be told something: what is over by then is not told any more."""
+def _next_moment(scope: Scope, account_id: str | None) -> datetime | None:
+    """Return when something is due next: at the sandbox, in somebody's access, or to be told; None for nothing."""
+    moment = now(scope)
     with reading(scope):
-        rows = Subscription.objects.within(scope).filter(remind_at__gt=now(scope), remind_at__lt=target)
-        found = rows.order_by("remind_at").values_list("remind_at", flat=True).distinct()[:MOST_STOPS]
-        return [stop for stop in found if stop is not None]
+        told = Subscription.objects.within(scope).filter(remind_at__gt=moment).aggregate(next=Min("remind_at"))["next"]
+        dates = Access.objects.within(scope).filter(changes_at__gt=moment).aggregate(next=Min("changes_at"))["next"]
+    due = _sandbox("GET", f"clock?account={account_id}")["due"] if account_id is not None else None
+    # What its own ticker has not come to yet is due in a second.
+    at_stripe = None if due is None else max(datetime.fromtimestamp(due, tz=UTC), moment + timedelta(seconds=1))
+    return min((each for each in (told, dates, at_stripe) if each is not None), default=None)
 
 
 def _account_to_move(scope: Scope) -> str | None:
@@ -124,8 +152,7 @@ def _refuse_wrong_way(scope: Scope, target: datetime, field: str) -> None:
 
 def _move_sandbox(account_id: str, target: datetime) -> None:
     """Move the account's clock to a moment; one that is there already, or further, stays."""
-    accounts = _sandbox("GET", "accounts")["data"]
-    there = next((each["now"] for each in accounts if each["id"] == account_id), 0)
+    there: int = _sandbox("GET", f"clock?account={account_id}")["now"]
     if there < int(target.timestamp()):
         _sandbox("POST", "clock", {"account": account_id, "to": int(target.timestamp())})
 
@@ -147,13 +174,13 @@ def _sandbox(method: str, control: str, body: Json | None = None) -> Json:
     return found
 
 
-def _follow_stripe(scope: Scope, account_id: str) -> None:
-    """Fetch what happened at Stripe: all that its events name, and every running subscription as it is now."""
-    look_for_missed(scope, account_id)
+def _follow_stripe(scope: Scope, account_id: str, *, whole: bool) -> None:
+    """Fetch what happened at Stripe: all that its events name, and with `whole` every running subscription as it is."""
+    look_for_missed(scope, account_id, expected=True)
     with reading(scope):
         waiting = StripeEvent.objects.within(scope).filter(account_id=account_id, state=StripeEvent.State.RECEIVED)
         told = [(kind_of(row.type), row.object_id) for row in waiting.order_by("created", "id")]
-        running = running_on(scope, account_id).values_list("stripe_subscription_id", flat=True)
+        running = running_on(scope, account_id).values_list("stripe_subscription_id", flat=True) if whole else ()
         objects = dict.fromkeys([*told, *(("subscription", each) for each in running)])
     for kind, object_id in objects:
         if kind is not None and object_id:
@@ -170,13 +197,24 @@ def _pass_dates(scope: Scope) -> None:
 
 
 def _tell_what_is_due(scope: Scope) -> None:
-    """Tell customers and the app of trials that end and of payments that are due, each as often as the settings say."""
-    for _ in range(MOST_STOPS):
+    """Tell customers and the app of trials that end and of payments that are due, each as often as the settings say.
+
+    The mails go out here and now: by the time that the worker came to them, the clock may have left their day.
+    """
+    asked: list[tuple[UUID, str, UUID]] = []
+    for _ in range(MOST_TOLD):
         with reading(scope):
             rows = Subscription.objects.within(scope).filter(remind_at__lte=now(scope)).order_by("remind_at", "id")
             due = list(rows.values_list("id", flat=True)[:MOST_DATES])
         if not due:
-            return
+            break
         for subscription_id in due:
             with change(scope):
-                remind(scope, subscription_id)
+                remind(scope, subscription_id, hand_over=lambda _, *mail: asked.append(mail))
+    for subscription_id, kind, mail_id in asked:
+        try:
+            mail_reminder(str(scope.app), str(subscription_id), kind, str(mail_id))
+        except Exception:
+            log.exception("a mail is left to the worker", extra={"kind": kind})
+            with change(scope):
+                defer_reminder(scope, subscription_id, kind, mail_id)

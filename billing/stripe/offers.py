@@ -49,7 +49,7 @@ def refuse_second(
     rows = Subscription.objects.within(scope).exclude(status__in=OVER)
     owner = Q(organization_id=organization_id) if organization_id else Q(customer=customer, organization_id=None)
     rows = rows.filter(owner).exclude(plan_id__in=version.add_ons)
-    if version.credits or plan.allows_another or rows.filter(plan_version__add_ons__contains=[plan.pk]).exists():
+    if version.credits or rows.filter(plan_version__add_ons__contains=[plan.pk]).exists():
         return
     if found := list(rows.exclude(stripe_subscription_id="")):
         raise StandsInTheWay([(row.stripe_account, row.stripe_subscription_id) for row in found])

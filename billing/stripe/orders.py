@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from accounts.models import Customer
 from billing.models import Checkout, Price, StripeCustomer
+from billing.services.due import settings_of
 from billing.stripe.catalogue_push import push_plan
 from billing.stripe.contacts import contact_of
 from billing.stripe.coupons import discount_of
@@ -15,6 +16,7 @@ from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.overage import is_whole_at_stripe, overage_prices
 from billing.stripe.translate import mark
+from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.ids import encode
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading, require_change
@@ -35,6 +37,7 @@ class Opening:
     intent: Intent
     older: list[str]
     colleagues: list[str]
+    repeatable: bool
 
 
 def price_at_stripe(scope: Scope, opening: Opening) -> Price:
@@ -76,6 +79,36 @@ def _stripe_customer(scope: Scope, opening: Opening) -> StripeCustomer | None:
     return rows.filter(customer_id=opening.customer_id).first()
 
 
+def page_options(scope: Scope, asked: dict[str, Any]) -> dict[str, bool]:
+    """Return what a page is to ask for beside the payment, by the request and the app's settings; only what it is to.
+
+    Raises `ValidationFailed` for a code that is given and asked for at once: Stripe takes one of the two.
+    """
+    if asked.get("allow_promotion_codes") and asked.get("coupon_code"):
+        sentence = "Give couponCode, or let the page ask for one. Stripe does not take both."
+        raise ValidationFailed(fields={"allowPromotionCodes": [sentence]})
+    settings = settings_of(scope)
+    wanted = {
+        "promotionCodes": bool(asked.get("allow_promotion_codes")),
+        "automaticTax": settings.automatic_tax,
+        "taxIds": settings.tax_id_collection,
+    }
+    return {name: True for name, holds in wanted.items() if holds}
+
+
+def _asked_for(options: dict[str, bool]) -> Json:
+    """Return them as Stripe takes them. What the page is told of the buyer is kept with them, as taxes need it."""
+    params: Json = {}
+    if options.get("promotionCodes"):
+        params["allow_promotion_codes"] = True
+    if options.get("automaticTax"):
+        params |= {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
+    if options.get("taxIds"):
+        params["tax_id_collection"] = {"enabled": True}
+        params["customer_update"] = params.get("customer_update", {}) | {"name": "auto"}
+    return params
+
+
 def session_params(scope: Scope, opening: Opening, price: Price, stripe_customer_id: str) -> Json:
     """Return what Stripe is asked for. It depends on recorded rows alone, so that a repeat is the same request."""
     with reading(scope):
@@ -99,6 +132,7 @@ def session_params(scope: Scope, opening: Opening, price: Price, stripe_customer
         "success_url": checkout.success_url,
         "cancel_url": checkout.cancel_url,
         "metadata": marks,
+        **_asked_for(checkout.options),
     }
     if checkout.coupon_code:
         params["discounts"] = [discount_of(opening.account, checkout.coupon_code)]

@@ -157,6 +157,8 @@ def overage_params(scope: Scope, plan: Plan, price: Price, row: dict[str, Any]) 
         },
         "metadata": mark(scope, stackbe_overage=row["metric"], stackbe_plan=plan.public_id),
     }  # fmt: skip
+    if price.tax_behavior:
+        params["tax_behavior"] = str(price.tax_behavior)
     if terms["scheme"] in {Price.Scheme.GRADUATED, Price.Scheme.VOLUME}:
         tiers = [
             {

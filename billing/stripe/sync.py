@@ -58,11 +58,10 @@ def sync_object(
     """
     account = ConnectedAccount(account_id, patience_seconds)
     if kind in ABOUT:
-        about, find = ABOUT[kind]
         began = wall_clock()
-        found = find(account, kind, object_id)
+        found = ABOUT[kind](account, kind, object_id)
         if found:
-            sync_object(scope, account_id, about, found, cause=cause, patience_seconds=patience_seconds)
+            sync_object(scope, account_id, *found, cause=cause, patience_seconds=patience_seconds)
         with change(scope):
             _events_done(scope, account_id, object_id, began, ignored=not found)
         return True
@@ -182,6 +181,8 @@ def _fetch(account: ConnectedAccount, kind: str, object_id: str) -> Json | None:
         return None
     if kind == "invoice":
         _add_payments(account, body)
+    if kind == "checkout.session" and body.get("payment_status") == "paid" and body.get("payment_intent"):
+        body["charges"] = _charges(account, reference(body["payment_intent"]))
     return complete_subscription(account, body) if kind == "subscription" else body
 
 
@@ -206,12 +207,13 @@ def _add_payments(account: ConnectedAccount, invoice: Json) -> None:
         statuses = [account.fetch("payment_intent", each)["status"] for each in intents if each]
         invoice["action_required"] = "requires_action" in statuses
         return
-    invoice["charges"] = [
-        {**charge, "disputed": _is_disputed(account, charge)}
-        for each in intents
-        if each
-        for charge in account.list("charge", {"payment_intent": each}, most=20)
-    ]
+    invoice["charges"] = [charge for each in intents if each for charge in _charges(account, each)]
+
+
+def _charges(account: ConnectedAccount, intent_id: str) -> list[Json]:
+    """Return the charges of a payment, each with what became of its money."""
+    found = account.list("charge", {"payment_intent": intent_id}, most=20)
+    return [{**charge, "disputed": _is_disputed(account, charge)} for charge in found]
 
 
 def _is_disputed(account: ConnectedAccount, charge: Json) -> bool:
@@ -222,36 +224,39 @@ def _is_disputed(account: ConnectedAccount, charge: Json) -> bool:
     return not found or any(each.get("status") not in WON for each in found)
 
 
-def _invoice_of(account: ConnectedAccount, kind: str, object_id: str) -> str:
-    """Return the invoice that a charge or a disputed charge paid; empty when it paid none."""
+def _paid_by(account: ConnectedAccount, kind: str, object_id: str) -> tuple[str, str] | None:
+    """Return the invoice, or else the checkout page, that a charge or a disputed charge paid; None for neither."""
     try:
         body = account.fetch(kind, object_id)
     except StripeObjectGone:
-        return ""
+        return None
     intent_id = reference(body.get("payment_intent"))
     if not intent_id:
-        return ""
+        return None
     asked = {"payment": {"type": "payment_intent", "payment_intent": intent_id}}
     for paid in account.list("invoice_payment", asked, most=1):
-        return reference(paid.get("invoice"))
-    return ""
+        return "invoice", reference(paid.get("invoice"))
+    for page in account.list("checkout.session", {"payment_intent": intent_id}, most=1):
+        return "checkout.session", page["id"]
+    return None
 
 
-def _scheduled(account: ConnectedAccount, kind: str, object_id: str) -> str:
-    """Return the subscription that a schedule has, empty when it let go: the subscription's own event tells of that."""
+def _scheduled(account: ConnectedAccount, kind: str, object_id: str) -> tuple[str, str] | None:
+    """Return the subscription that a schedule has, None when it let go: the subscription's own event tells of that."""
     try:
-        return reference(account.fetch(kind, object_id).get("subscription"))
+        found = reference(account.fetch(kind, object_id).get("subscription"))
     except StripeObjectGone:
-        return ""
+        return None
+    return ("subscription", found) if found else None
 
 
 # How Stripe calls disputes that were decided for the tenant, who has the money.
 WON = frozenset({"won", "warning_closed"})
-# What is not recorded itself, but changes something that is: what that is, and how to find it.
-ABOUT: dict[str, tuple[str, Callable[[ConnectedAccount, str, str], str]]] = {
-    "charge": ("invoice", _invoice_of),
-    "dispute": ("invoice", _invoice_of),
-    "subscription_schedule": ("subscription", _scheduled),
+# What is not recorded itself, but changes something that is: how to find the kind and the id of that.
+ABOUT: dict[str, Callable[[ConnectedAccount, str, str], tuple[str, str] | None]] = {
+    "charge": _paid_by,
+    "dispute": _paid_by,
+    "subscription_schedule": _scheduled,
 }
 
 
@@ -278,6 +283,9 @@ def _record_checkout(scope: Scope, account_id: str, body: Json, cause: str, bega
     if body.get("mode") == "payment" and body.get("status") == "complete" and paid:
         grant = give_credits if checkout.plan_version.credits else grant_purchase
         grant(scope, checkout, cause)
+        told = translate.purchase_facts(account_id, checkout.pk, body, began)
+        if told is not None:
+            record_invoice(scope, told, cause)
     return True
 
 

@@ -129,6 +129,33 @@ def invoice_facts(account_id: str, body: Json, fetched_at: datetime) -> StripeIn
     )
 
 
+def purchase_facts(account_id: str, checkout_id: UUID, body: Json, fetched_at: datetime) -> StripeInvoiceFacts | None:
+    """Return what was paid on a checkout page that sold something once; None where nothing was to pay.
+
+    `charges` are the session's payment's.
+    """
+    paid = [charge for charge in body.get("charges") or [] if charge.get("status") == "succeeded"]
+    if not paid:
+        return None
+    amount = sum(int(charge["amount"]) for charge in paid)
+    return StripeInvoiceFacts(
+        account=account_id,
+        stripe_invoice_id=reference(body["payment_intent"]),
+        stripe_customer_id=reference(body.get("customer")),
+        status="paid",
+        currency=paid[0]["currency"],
+        fetched_at=fetched_at,
+        amount_due_cents=amount,
+        amount_paid_cents=amount,
+        amount_refunded_cents=sum(int(charge.get("amount_refunded") or 0) for charge in paid),
+        disputed=any(bool(charge.get("disputed")) for charge in paid),
+        attempt_count=1,
+        created_at=moment(paid[0].get("created")),
+        customer_id=_marked(marks_of(body), "stackbe_customer", "cust"),
+        checkout_id=checkout_id,
+    )
+
+
 def subscription_of_invoice(body: Json) -> str:
     """Return the subscription that an invoice bills; it moved below `parent` in Stripe's 2025 versions."""
     return reference(_subscription_details(body).get("subscription"))

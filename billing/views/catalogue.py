@@ -19,8 +19,10 @@ from billing.serializers.catalogue import (
     ProductsQuery,
 )
 from billing.services import catalogue, features, plans
+from billing.stripe.catalogue_push import push_promptly
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.serializers import PageQuery
+from stackbe.kernel.transactions import change, reading
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -111,13 +113,20 @@ class Plans(ApiView):
             rows = rows.filter(product=catalogue.find_product(self.scope, asked["product_id"]))
         return self.page(rows, asked)
 
-    @operation(input=PlanInput, output=PlanOutput, status=201)
+    @operation(input=PlanInput, output=PlanOutput, status=201, network=True)
     def post(self, request: Request) -> Response:
         """Add a plan. Without `productId` it gets a product of its own name.
 
-        It is brought to the app's Stripe account in the background, or once one is connected.
+        It is brought to the app's Stripe account at once, and the reply names its price there; where Stripe does not
+        answer within two seconds, shortly after; before an account is connected, once one is.
         """
-        return self.reply(plans.create_plan(self.scope, **self.parse()))
+        asked = self.parse()
+        with change(self.scope):
+            made = plans.create_plan(self.scope, **asked)
+            self.keep(self.reply(made))
+        push_promptly(self.scope, made.pk)
+        with reading(self.scope):
+            return self.reply(plans.find_plan(self.scope, made.pk))
 
 
 class OnePlan(ApiView):
@@ -128,10 +137,18 @@ class OnePlan(ApiView):
         """Show a plan in its newest version."""
         return self.reply(plans.find_plan(self.scope, plan_id))
 
-    @operation(input=PlanPatch, output=PlanOutput)
+    @operation(input=PlanPatch, output=PlanOutput, network=True)
     def patch(self, request: Request, plan_id: str) -> Response:
-        """Edit a plan. A changed price makes a new version where the plan has subscribers."""
-        return self.reply(plans.update_plan(self.scope, plan_id, **self.parse()))
+        """Edit a plan. A changed price makes a new version where the plan has subscribers.
+
+        It is brought to Stripe as a new plan is.
+        """
+        asked = self.parse()
+        with change(self.scope):
+            edited = plans.update_plan(self.scope, plan_id, **asked)
+        push_promptly(self.scope, edited.pk)
+        with reading(self.scope):
+            return self.reply(plans.find_plan(self.scope, edited.pk))
 
     @operation(status=204)
     def delete(self, request: Request, plan_id: str) -> Response:

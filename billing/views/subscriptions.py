@@ -65,9 +65,10 @@ class OneSubscription(ApiView):
 
     @operation(input=ChangeInput, output=SubscriptionOutput, network=True, extra_statuses=(503,))
     def patch(self, request: Request, subscription_id: str) -> Response:
-        """Change a subscription's plan or quantity.
+        """Change a subscription's plan, quantity or rhythm.
 
-        What costs more takes hold now, once it is paid for; what costs less with the next period. `when`
+        What costs more takes hold now, once it is paid for; what costs less with the next period, as does a shorter
+        rhythm of the same plan. `when`
         says otherwise. Terms that hold already take back a change that waits.
         """
         changed = changes.change_subscription(self.scope, subscription_id, **self.parse())

@@ -180,6 +180,15 @@ class ApiView(APIView):
         shown = declared.output(thing, context={"scope": self._scope_or_none(), **context})
         return Response(shown.data, status=declared.status)
 
+    def keep(self, response: Response) -> None:
+        """Store a reply in the open change, beside what it tells of, where the method goes on to call the network.
+
+        A request that is cut off from here on is answered by it when it is repeated; the reply that the method ends
+        with takes its place.
+        """
+        if self.claim:
+            self.claim.store(response.status_code, encode_reply(response), self.subject_id)
+
     def page(self, rows: QuerySet[Any], asked: dict[str, Any], **context: Any) -> Response:
         """Return one page of rows, newest first, by keyset."""
         declared = self.operation

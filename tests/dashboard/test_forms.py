@@ -167,6 +167,42 @@ def test_a_default_plan_that_costs_is_refused_beside_the_box(desk):
     assert "its price must be 0" in words(response)
 
 
+def test_what_the_form_has_no_field_for_stays_as_it_is_when_a_plan_is_edited(desk):
+    api = Api(desk.company.key)
+    for name in ("calls", "seconds"):
+        api.post("/metrics", {"name": name})
+    api.post("/features", {"key": "projects", "type": "number"})
+    overage = {"scheme": "per_unit", "unitAmountCents": 2}
+    contents = {
+        "usage": [
+            {
+                "metric": "calls",
+                "included": 100,
+                "mode": "soft",
+                "overage": overage,
+                "windows": [{"per": "day", "limit": 9}],
+            },
+            {"metric": "seconds", "included": None, "mode": "hard"},
+        ],
+        "entitlements": {"projects": None},
+        "prices": [{"currency": "usd", "scheme": "volume", "tiers": [{"upTo": None, "unitAmountCents": 300}]}],
+    }
+    made = api.post("/plans", {"name": "Pro", **contents}).json()
+    shown = words(desk.get(f"plans/{made['id']}"))
+    entered = {"metric_calls": "200", "mode_calls": "soft", "mode_seconds": "hard", "trial_days": "7"}
+
+    saved = desk.post(f"plans/{made['id']}", name="Pro+", **entered)
+
+    assert ("Saved" in words(saved), "Its price has tiers" in shown, "without limit" in shown) == (True, True, True)
+    plan = api.get(f"/plans/{made['id']}").json()
+    assert plan["usage"] == [{**made["usage"][0], "included": 200}, made["usage"][1]]
+    assert (plan["name"], plan["trialDays"], plan["prices"], plan["entitlements"]["projects"]) == (
+        "Pro+", 7, made["prices"], None,
+    )  # fmt: skip
+    desk.post(f"plans/{made['id']}", name="Pro+", **{**entered, "mode_calls": "hard"})
+    assert "overage" not in api.get(f"/plans/{made['id']}").json()["usage"][0]
+
+
 def test_a_plan_is_edited_and_archived(desk):
     desk.post("plans/new", name="Pro", price="49", currency="usd", interval="month", trial_days="0")
     with reading(desk.company.scope):

@@ -173,6 +173,31 @@ def test_another_rhythm_begins_at_once(shop: Any):
     assert answer.json()["currentPeriodEnd"] > subscription["currentPeriodEnd"]
 
 
+def test_the_rhythm_of_a_plan_turns_longer_now_and_shorter_with_the_renewal(shop: Any):
+    shop.plan = shop.api.post("/plans", {"name": "Both", "prices": [
+        {"currency": "usd", "interval": "month", "unitAmountCents": 2900},
+        {"currency": "usd", "interval": "year", "unitAmountCents": 29000},
+    ]}).json()["id"]  # fmt: skip
+    subscription = shop.subscribe()
+    asked = {"subscriptionId": subscription["id"], "interval": "year"}
+    preview = shop.api.post("/subscriptions/preview", asked).json()
+
+    yearly = patch(shop, subscription, interval="year").json()
+    again = patch(shop, subscription, interval="year").json()
+    monthly = patch(shop, subscription, interval="month").json()
+
+    assert (preview["when"], preview["totalCents"]) == ("now", 26100)
+    assert amount_at_stripe(shop) == 29000
+    assert yearly["currentPeriodEnd"][:4] > subscription["currentPeriodEnd"][:4]
+    assert (again, yearly["scheduledChange"]) == (yearly, None)
+    assert monthly["scheduledChange"]["effectiveAt"] == monthly["currentPeriodEnd"] == yearly["currentPeriodEnd"]
+    advance(shop, "366d")
+    shop.deliver()
+    assert (shop.current().json()["status"], amount_at_stripe(shop)) == ("active", 2900)
+    refused = patch(shop, subscription, interval="week").json()
+    assert refused["fields"] == {"interval": ["The plan has no such price in usd. It has: month, year."]}
+
+
 def test_an_end_that_is_set_takes_the_place_of_a_scheduled_change(shop: Any):
     subscription = shop.subscribe()
     patch(shop, subscription, planId=shop.add_plan("Lite", 900))

@@ -68,8 +68,47 @@ def test_who_is_to_be_told_something_on_the_way_is_told(shop):
     assert [each for each in told if each in {"subscription.trial_ending", "subscription.canceled"}] == [
         "subscription.trial_ending", "subscription.canceled",
     ]  # fmt: skip
-    assert first == ["ada@example.com"]
-    assert [mail.to[0] for mail in mailbox.outbox] == ["ada@example.com"] * 2
+    assert first == ["bob@example.com", "ada@example.com"]
+    assert [mail.to[0] for mail in mailbox.outbox] == ["bob@example.com", *["ada@example.com"] * 2]
+
+
+def test_a_far_move_passes_each_attempt_and_each_reminder_on_its_own_day(shop):
+    bought = datetime.fromisoformat(shop.subscribe()["currentPeriodEnd"])
+    buyer = shop.sandbox.get("/v1/customers", shop.account_id)["data"][0]["id"]
+    refuses = {"account": shop.account_id, "customer": buyer, "payment": "decline"}
+    shop.sandbox.call("POST", "/_sandbox/payment", refuses)
+
+    moved = shop.api.post(PATH, {"advance": "90d"})
+    run_jobs()
+
+    told = types(moved)
+    days = {
+        name: [round((datetime.fromisoformat(each["timestamp"]) - bought) / timedelta(days=1)) for each in named]
+        for name in ("payment.failed", "subscription.canceled")
+        if (named := [each for each in moved.json()["events"] if each["type"] == name])
+    }
+    assert days == {"payment.failed": [0, 3, 8, 15], "subscription.canceled": [15]}
+    assert told.index("entitlements.updated") < told.index("subscription.canceled")
+    assert [mail.to[0] for mail in mailbox.outbox] == ["ada@example.com"] * 3
+    assert {mail.subject for mail in mailbox.outbox} == {"Your payment for Pro failed"}
+
+
+def test_a_mail_that_cannot_be_sent_on_its_day_is_left_to_the_worker(shop, monkeypatch):
+    plan = shop.add_plan("Trial", 1900, trialDays=14, trialRequiresCard=False)
+    shop.api.post("/customers", {"email": "bob@example.com"})
+    shop.api.post("/subscriptions", {"customerId": shop.customer("bob@example.com"), "planId": plan})
+
+    with monkeypatch.context() as away:
+        away.setattr("stackbe.mail.outgoing.send", away_from_home)
+        moved = shop.api.post(PATH, {"advance": "12d"})
+    unsent = len(mailbox.outbox)
+    run_jobs()
+
+    assert (moved.status_code, unsent, len(mailbox.outbox)) == (200, 0, 1)
+
+
+def away_from_home(message):
+    raise ConnectionRefusedError
 
 
 def test_limits_reset_and_reservations_end_by_the_moved_clock(acme, acme_api):

@@ -52,6 +52,31 @@ def test_a_pack_needs_no_subscription_and_a_page_that_is_not_paid_gives_nothing(
     assert shop.current("bob@example.com").json()["code"] == "NO_ACTIVE_SUBSCRIPTION"
 
 
+def test_credits_of_a_payment_that_goes_back_are_spent_no_more_where_the_app_says_so(shop: Any, pack: str):
+    shop.api.patch(f"/apps/{shop.company.app}", {"settings": {"revokeOnRefund": True, "revokeOnDispute": True}})
+    for _ in range(2):
+        shop.sandbox.pay(shop.checkout(planId=pack)["url"])
+    shop.deliver()
+    refunded, disputed = (each["id"] for each in shop.sandbox.get("/v1/charges", shop.account_id)["data"])
+    ledger = f"/customers/{shop.customer()}/credits"
+    bought = shop.api.get(ledger).json()["ledger"]
+
+    case = shop.sandbox.call("POST", "/_sandbox/disputes", {"account": shop.account_id, "charge": disputed})
+    shop.sandbox.call("POST", "/v1/refunds", {"charge": refunded}, account=shop.account_id)
+    shop.deliver()
+    shop.deliver()
+    nothing, held = balance(shop), shop.api.get(ledger).json()["ledger"]
+    verdict = {"account": shop.account_id, "dispute": case["id"], "status": "won"}
+    shop.sandbox.call("POST", "/_sandbox/disputes", verdict)
+    shop.deliver()
+
+    assert nothing == 0
+    assert all(row["revokedAt"] and row["expired"] and row["remaining"] == 1000 for row in held)
+    assert balance(shop) == 1000
+    assert [row["revokedAt"] is None for row in shop.api.get(ledger).json()["ledger"]] == [False, True]
+    assert shop.api.get(ledger).json()["ledger"][1] == bought[1]
+
+
 def test_a_pack_is_part_of_the_catalogue_and_keeps_its_metric(shop: Any, pack: str):
     document = shop.api.get("/catalogue").json()
     [row] = [plan for plan in document["plans"] if plan["slug"] == "thousand-calls"]

@@ -17,8 +17,6 @@ def prices(shop: Any, *, active: bool = True) -> list[dict[str, Any]]:
 
 
 def test_a_plan_becomes_a_product_and_a_price_with_our_mark(shop: Any):
-    run_jobs()
-
     (price,) = prices(shop)
     product = shop.sandbox.get(f"/v1/products/{price['product']}", shop.account_id)
     assert (price["unit_amount"], price["currency"], price["recurring"]["interval"]) == (2900, "usd", "month")
@@ -113,15 +111,33 @@ def test_pushing_twice_makes_nothing_twice(shop: Any):
     assert len(shop.sandbox.get("/v1/products", shop.account_id)["data"]) == 1
 
 
-def test_a_lost_job_is_made_up_for(shop: Any, settings: Any):
+def test_who_makes_or_edits_a_plan_is_told_its_price_at_stripe_at_once(shop: Any):
+    body = {"name": "Gold", "priceCents": 9900, "currency": "usd", "interval": "year"}
+    made = shop.api.post("/plans", body, Idempotency_Key="gold")
+    again = shop.api.post("/plans", body, Idempotency_Key="gold")
+    edited = shop.api.patch(f"/plans/{made.json()['id']}", {"priceCents": 9500})
+
+    assert (made.status_code, again.json()) == (201, made.json())
+    assert made.json()["stripePriceId"] == made.json()["prices"][0]["stripePriceId"]
+    known = {each["id"]: each["unit_amount"] for active in (True, False) for each in prices(shop, active=active)}
+    assert (known[made.json()["stripePriceId"]], known[edited.json()["stripePriceId"]]) == (9900, 9500)
+    run_jobs()
+    assert sorted(each["unit_amount"] for each in prices(shop)) == [2900, 9500]
+
+
+def test_a_plan_is_saved_though_stripe_is_away_and_a_lost_job_is_made_up_for(
+    shop: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("billing.stripe.catalogue_push.PROMPT_SECONDS", 0.1)
     there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:9"
+    plan = shop.add_plan("Gold", 9900)
     run_jobs(tolerate=True)
-    assert shop.api.get(f"/plans/{shop.plan}").json()["stripePriceId"] is None
+    assert shop.api.get(f"/plans/{plan}").json()["stripePriceId"] is None
     settings.STRIPE_API_BASE = there
 
     run_periodic("billing.push_pending")
 
-    assert shop.api.get(f"/plans/{shop.plan}").json()["stripePriceId"]
+    assert shop.api.get(f"/plans/{plan}").json()["stripePriceId"]
 
 
 def test_a_free_plan_needs_no_price_at_stripe(shop: Any):

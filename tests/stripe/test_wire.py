@@ -63,3 +63,36 @@ def test_every_call_names_the_account_carries_its_intent_and_takes_no_share(shop
     assert len(keys) == len(set(keys))
     assert not [name for name in names if "application_fee" in name or "transfer" in name or "on_behalf_of" in name]
     assert not [request for request in wire if "card" in str(request.body or "")]
+
+
+def test_taxes_and_codes_are_handed_through_as_stripe_takes_them(shop: Any, wire: list[Any]):
+    settings = {"automaticTax": True, "taxIdCollection": True}
+    shop.api.patch(f"/apps/{shop.company.app}", {"settings": settings})
+    product = shop.api.post("/products", {"name": "Books", "description": "Printed", "taxCode": "txcd_35010000"}).json()
+    price = {"currency": "usd", "unitAmountCents": 900, "taxBehavior": "inclusive"}
+    plan = shop.api.post("/plans", {"name": "Reader", "productId": product["id"], "prices": [price]}).json()
+    session = shop.checkout(planId=plan["id"], allowPromotionCodes=True)["id"]
+    shop.sandbox.pay(shop.sandbox.get(f"/v1/checkout/sessions/{session}", shop.account_id)["url"])
+
+    page = shop.sandbox.get(f"/v1/checkout/sessions/{session}", shop.account_id)
+    sold = shop.sandbox.get(f"/v1/prices/{plan['stripePriceId']}", shop.account_id)
+    kind = f"/v1/products/{sold['product']}"
+    assert (page["automatic_tax"]["enabled"], page["allow_promotion_codes"], sold["tax_behavior"]) == (
+        True, True, "inclusive",
+    )  # fmt: skip
+    assert shop.sandbox.get(kind, shop.account_id)["tax_code"] == product["taxCode"] == "txcd_35010000"
+    document = shop.api.get("/catalogue").json()
+    assert shop.api.put("/catalogue", document).json()["changes"] == []
+
+    exclusive = {"prices": [{**price, "taxBehavior": "exclusive"}]}
+    assert shop.api.patch(f"/plans/{plan['id']}", exclusive).json()["prices"][0]["id"] != plan["prices"][0]["id"]
+    shop.api.patch(f"/products/{product['id']}", {"taxCode": "", "description": ""})
+    run_jobs()
+    told = shop.sandbox.get(kind, shop.account_id)
+    assert (told["tax_code"], told["description"]) == (None, None)
+    assert not [fault for request in wire if (fault := misfit(request))]
+
+    both = shop.api.post("/checkout/session", shop.order(couponCode="X", allowPromotionCodes=True))
+    assert (both.status_code, list(both.json()["fields"])) == (400, ["allowPromotionCodes"])
+    odd = shop.api.post("/products", {"name": "Books", "taxCode": "books"})
+    assert (odd.status_code, list(odd.json()["fields"])) == (400, ["taxCode"])

@@ -85,6 +85,42 @@ def grant_credit(
     return row
 
 
+def revoke_credits(scope: Scope, customer_id: UUID, checkout_id: UUID) -> int:
+    """Let what is left of a purchase's credits expire now, since it was paid back; return how many credits that were.
+
+    What was spent stays spent. Repeating it is harmless.
+    """
+    moment = now(scope)
+    rows = _of_purchase(scope, customer_id, checkout_id).filter(revoked_at__isnull=True)
+    for row in rows:
+        ends = moment if row.expires_at is None else min(moment, row.expires_at)
+        row.revoked_at, row.lasted_until, row.expires_at = moment, row.expires_at, ends
+    return _moved(scope, customer_id, list(rows), "credit.revoked")
+
+
+def restore_credits(scope: Scope, customer_id: UUID, checkout_id: UUID) -> int:
+    """Let credits that were revoked be spent again, until they would have expired; return how many there were."""
+    rows = _of_purchase(scope, customer_id, checkout_id).filter(revoked_at__isnull=False)
+    for row in rows:
+        row.revoked_at, row.lasted_until, row.expires_at = None, None, row.lasted_until
+    return _moved(scope, customer_id, list(rows), "credit.restored")
+
+
+def _of_purchase(scope: Scope, customer_id: UUID, checkout_id: UUID) -> ScopedQuerySet[Credit]:
+    require_change()
+    hold_customer(scope, customer_id)
+    return Credit.objects.within(scope).locked().filter(customer_id=customer_id, checkout_id=checkout_id)
+
+
+def _moved(scope: Scope, customer_id: UUID, rows: list[Credit], action: str) -> int:
+    for row in rows:
+        row.save(update_fields=["revoked_at", "lasted_until", "expires_at"])
+        audit(scope, action, row.public_id, subject_id=customer_id, detail={"remaining": row.remaining})
+    if rows:
+        refresh_state(scope, customer_id)
+    return len(rows)
+
+
 def credits_of(scope: Scope, customer_id: UUID, metric: str | None = None) -> ScopedQuerySet[Credit]:
     """Return a customer's credits, of one metric where it is named. Raises `MetricNotFound`."""
     rows = Credit.objects.within(scope).filter(customer_id=customer_id).select_related("metric")

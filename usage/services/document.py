@@ -85,6 +85,7 @@ def catalogue_document(scope: Scope) -> Document:
                 "name": product.name,
                 "description": product.description,
                 "metadata": product.metadata or {},
+                **({"taxCode": product.tax_code} if product.tax_code else {}),
             }
             for product in products
         ],
@@ -204,7 +205,7 @@ def _put_product(scope: Scope, row: Mapping[str, Any]) -> None:
     found = rows.filter(slug=row["slug"]).order_by("-active", "-pk").first()
     if found is None:
         found = next((each for each in rows.filter(slug="") if each.public_id == row["slug"]), None)
-    described = {"name": row["name"], "description": row.get("description", "")}
+    described = {name: row.get(name, "") for name in ("name", "description", "tax_code")}
     if found is None:
         create_product(scope, slug=row["slug"], metadata=row.get("metadata"), **described)
         return

@@ -78,6 +78,13 @@ def change_account(store: Store, settings: Settings, given: Json) -> Json:
         return render(ctx, set_capabilities(ctx, charges_enabled=bool(given.get("chargesEnabled", True))))
 
 
+def read_clock(store: Store, settings: Settings, given: Json) -> Json:
+    """What time it is on an account, and when something is due there next."""
+    ctx = inside(store, settings, given)
+    found = store.rows("SELECT min(due) AS due FROM objects WHERE account = ?", ctx.account)
+    return {"account": ctx.account, "now": ctx.now, "due": found[0]["due"]}
+
+
 def move_clock(store: Store, settings: Settings, given: Json) -> Json:
     """Move an account's clock: `advance` in seconds or as `3d`, or `to` a moment (seconds or ISO 8601)."""
     ctx = inside(store, settings, given)
@@ -214,6 +221,7 @@ CONTROLS: dict[tuple[str, str], Control] = {
     ("POST", "/_sandbox/accounts"): new_account,
     ("POST", "/_sandbox/account"): change_account,
     ("POST", "/_sandbox/keys"): new_key,
+    ("GET", "/_sandbox/clock"): read_clock,
     ("POST", "/_sandbox/clock"): move_clock,
     ("POST", "/_sandbox/payment"): set_payment,
     ("POST", "/_sandbox/disputes"): dispute,
