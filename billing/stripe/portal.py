@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -10,14 +11,18 @@ from billing.models import StripeCustomer, Subscription
 from billing.services.seats import OVER, run_by
 from billing.stripe.buyers import forget_at_stripe
 from billing.stripe.connect import connection_of
-from billing.stripe.errors import NeverBought, PortalIsPrivate, StripeObjectGone
-from billing.stripe.gateway import ConnectedAccount
+from billing.stripe.errors import NeverBought, PortalIsPrivate, StripeObjectGone, StripeRefused
+from billing.stripe.gateway import ConnectedAccount, Intent, Json
 from billing.stripe.intents import perform, record_intent, settle
 from billing.stripe.pages import check_way_back
+from billing.stripe.portal_shape import forget_configuration, portal_configuration
 from stackbe.kernel.transactions import change
 
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
+
+KIND = "billing_portal.session"
+log = logging.getLogger("stackbe.stripe")
 
 
 def open_portal(
@@ -47,7 +52,7 @@ def open_portal(
         intent = record_intent(scope, "portal.create", buyer, account.id, claim_id=claim_id)
     params = {"customer": link.stripe_customer_id, "return_url": return_url}
     try:
-        made = perform(scope, intent, lambda: account.create("billing_portal.session", params, intent=intent))
+        made = _made(scope, account, params, intent)
     except StripeObjectGone as gone:
         if gone.param != "customer":
             raise
@@ -57,6 +62,29 @@ def open_portal(
     with change(scope):
         settle(scope, intent, made["id"])
     return {"url": made["url"]}
+
+
+def _made(scope: Scope, account: ConnectedAccount, params: Json, intent: Intent) -> Json:
+    """Have Stripe make the page, by the app's configuration; one that somebody took away there is made anew."""
+    for again in (False, True):
+        asked = params | _configuration(scope, account)
+        try:
+            return perform(scope, intent, lambda asked=asked: account.create(KIND, asked, intent=intent))  # type: ignore[misc]  # bound in its own turn
+        except StripeRefused as refused:
+            if again or refused.param != "configuration":
+                raise
+            with change(scope):
+                forget_configuration(scope, account.id)
+    raise AssertionError("the second turn ends it")
+
+
+def _configuration(scope: Scope, account: ConnectedAccount) -> Json:
+    """Name the app's configuration; where Stripe refuses it the account's own counts, for the page must open."""
+    try:
+        return {"configuration": portal_configuration(scope, account)}
+    except StripeRefused as refused:
+        log.warning("no portal configuration", extra={"stripe_code": refused.stripe_code, "param": refused.param})
+        return {}
 
 
 def _buyer_for(scope: Scope, organization_id: UUID, account_id: str, *, asked_by: UUID) -> UUID:

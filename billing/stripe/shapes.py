@@ -25,6 +25,7 @@ PATHS = {
     "dispute": "/v1/disputes",
     "payment_intent": "/v1/payment_intents",
     "event": "/v1/events",
+    "billing_portal.configuration": "/v1/billing_portal/configurations",
     "billing_portal.session": "/v1/billing_portal/sessions",
 }
 MARK = "stackbe_"
@@ -65,6 +66,7 @@ KEPT: dict[str, frozenset[str]] = {
     "event": ALWAYS | {"account", "created", "data", "livemode", "type"},
     "billing.meter": ALWAYS | {"event_name", "status"},
     "billing.meter_event": ALWAYS | {"identifier"},
+    "billing_portal.configuration": ALWAYS | {"active", "created", "livemode"},
     "billing_portal.session": ALWAYS | {"created", "livemode", "url"},
     "list": frozenset({"object", "data", "has_more"}),
 }  # fmt: skip

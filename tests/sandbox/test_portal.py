@@ -84,3 +84,22 @@ def test_a_portal_needs_a_customer(shop):
         shop.v1.billing_portal.sessions.create({"customer": "cus_no"}, shop.at)
 
     assert caught.value.code == "resource_missing"
+
+
+def test_a_configuration_says_what_the_page_offers(shop):
+    subscription, more, other = shop.subscription(), shop.price(9900), shop.price(700)
+    update = {"enabled": True, "products": [{"product": more.product, "prices": [more.id]}]}
+    made = shop.v1.billing_portal.configurations.create({"features": {"subscription_update": update}}, shop.at)
+    asked = {"customer": subscription.customer, "configuration": made.id}
+    url = shop.v1.billing_portal.sessions.create(asked, shop.at).url
+
+    assert shop.sandbox.browse(url, action=f"switch:{subscription.id}:{other.id}").status == 400
+    shop.sandbox.browse(url, action=f"switch:{subscription.id}:{more.id}")
+    assert [item.price.id for item in shop.reload(subscription)["items"].data] == [more.id]
+
+    off = {"active": False, "features": {"invoice_history": {"enabled": True}}}
+    changed = shop.v1.billing_portal.configurations.update(made.id, off, shop.at)
+    assert changed.features.subscription_update.products[0].prices == [more.id]
+    assert shop.v1.billing_portal.configurations.retrieve(made.id, options=shop.at) == changed
+    with pytest.raises(stripe.InvalidRequestError, match="not active"):
+        shop.v1.billing_portal.sessions.create(asked, shop.at)

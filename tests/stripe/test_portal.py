@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.cast import Api, Company
+from tests.stripe.test_wire import misfit, wire
+
+__all__ = ["wire"]
 
 BACK = "https://shop.example/account"
 
@@ -28,6 +34,31 @@ def test_who_cancels_in_the_portal_is_followed(shop: Any):
     shop.deliver()
 
     assert shop.current().json()["cancelAtPeriodEnd"] is True
+
+
+def test_the_portal_offers_what_the_catalogue_sells_as_it_is_now(shop: Any, wire: list[Any]):
+    shop.subscribe()
+    team, pack = shop.add_plan("Team", 9900), shop.add_plan("Pack", 500)
+    shop.api.patch(f"/plans/{team}", {"addOns": [pack]})
+    shop.add_plan("Lifetime", 50000, interval="one_time")
+    asked = {"customerId": shop.customer(), "returnUrl": BACK}
+
+    def offered() -> list[str]:
+        opened = shop.api.post("/portal/session", asked)
+        assert opened.status_code == 200, opened.json()
+        page = urllib.request.urlopen(opened.json()["url"]).read().decode()
+        return sorted(re.findall(r"Switch to (\w+)", page))
+
+    offers = [offered(), offered()]
+    shop.add_plan("Gold", 19900)
+    offers.append(offered())
+    made = [request for request in wire if "/configurations" in request.url]
+    shop.sandbox.call("POST", urlsplit(made[-1].url).path, {"active": "false"}, account=shop.account_id)
+    offers.append(offered())
+
+    assert [sorted(each) for each in offers] == [["Team"], ["Team"], *[["Gold", "Team"]] * 2]
+    assert [request.url.endswith("/configurations") for request in made] == [True, False]
+    assert not [fault for request in wire if (fault := misfit(request))]
 
 
 def test_who_never_bought_has_no_portal(shop: Any):

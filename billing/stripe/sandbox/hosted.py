@@ -126,7 +126,7 @@ def portal_page(ctx: Context, session_id: str, form: Form | None) -> Answer:
             elif action == "switch":
                 portal.switching(ctx, session, *(subject.partition(":")[::2]))
         return go(session["url"])
-    held = [(each, name, portal.offers(ctx, each)) for each, name in portal.subscriptions_of(ctx, session)]
+    held = [(each, name, portal.offers(ctx, session, each)) for each, name in portal.subscriptions_of(ctx, session)]
     return Answer(200, pages.portal_page(held, session["return_url"]))
 
 

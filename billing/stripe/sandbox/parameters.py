@@ -55,6 +55,21 @@ CANCELLATION: Schema = {
     ),
 }  # fmt: skip
 ENABLED: Schema = {"enabled": Required(bool)}
+PORTAL_FEATURES: Schema = {
+    "customer_update": {**ENABLED, "allowed_updates": [("address", "email", "name", "phone", "shipping", "tax_id")]},
+    "invoice_history": ENABLED,
+    "payment_method_update": ENABLED,
+    "subscription_cancel": {**ENABLED, "mode": ("at_period_end", "immediately"), "proration_behavior": PRORATION},
+    "subscription_update": {
+        **ENABLED,
+        "default_allowed_updates": [("price", "promotion_code", "quantity")],
+        "products": Clearable([{"prices": Required([str]), "product": Required(str)}]),
+        "proration_behavior": PRORATION,
+        "schedule_at_period_end": {
+            "conditions": [{"type": Required(("decreasing_item_amount", "shortening_interval"))}]
+        },
+    },
+}
 CUSTOMER: Schema = {
     **META,
     "address": Clearable(ADDRESS),
@@ -394,6 +409,9 @@ PARAMETERS: dict[str, Schema] = {
     "GET /v1/webhook_endpoints/{webhook_endpoint}": EXPAND,
     "POST /v1/webhook_endpoints/{webhook_endpoint}": {**WEBHOOK_ENDPOINT, "disabled": bool},
     "DELETE /v1/webhook_endpoints/{webhook_endpoint}": {},
+    "POST /v1/billing_portal/configurations": {**EXPAND, "features": Required(PORTAL_FEATURES), "metadata": Metadata},
+    "GET /v1/billing_portal/configurations/{configuration}": EXPAND,
+    "POST /v1/billing_portal/configurations/{configuration}": {**META, "active": bool, "features": PORTAL_FEATURES},
     "POST /v1/billing_portal/sessions": {
         **EXPAND,
         "configuration": str,

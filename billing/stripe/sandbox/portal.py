@@ -6,6 +6,8 @@ from billing.stripe.sandbox.customers import fetch_customer, make_method
 from billing.stripe.sandbox.errors import StripeError
 from billing.stripe.sandbox.events import record
 from billing.stripe.sandbox.forms import missing
+from billing.stripe.sandbox.portal_settings import KIND as SETTINGS
+from billing.stripe.sandbox.portal_settings import offered
 from billing.stripe.sandbox.pricing import is_metered
 from billing.stripe.sandbox.rendering import render
 from billing.stripe.sandbox.routes import route
@@ -28,6 +30,9 @@ def create_portal_session(ctx: Context, given: Json) -> Json:
         flow["after_completion"] = {"hosted_confirmation": None, "redirect": None, **flow["after_completion"]}
         for name in ("subscription_cancel", "subscription_update", "subscription_update_confirm"):
             flow.setdefault(name, None)
+    if "configuration" in given and not ctx.fetch(SETTINGS, given["configuration"], "configuration")["active"]:
+        message = "This configuration is not active."
+        raise StripeError(message, param="configuration")
     session: Json = {
         "id": new_id("bps"),
         "object": KIND,
@@ -63,7 +68,7 @@ def own(ctx: Context, session: Json, subscription_id: str) -> Json:
     return subscription
 
 
-def offers(ctx: Context, subscription: Json) -> list[tuple[Json, str]]:
+def offers(ctx: Context, session: Json, subscription: Json) -> list[tuple[Json, str]]:
     """The prices that a subscription may be switched to, each with the name of what it is for.
 
     As at Stripe, nothing is offered to one that is not paid up, or whose change is planned by a schedule.
@@ -71,9 +76,12 @@ def offers(ctx: Context, subscription: Json) -> list[tuple[Json, str]]:
     if subscription["status"] not in ("active", "trialing") or subscription["schedule"]:
         return []
     held = {item["price"] for item in subscription["items"]["data"]}
+    allowed = offered(ctx, session)
     found = []
     for price in ctx.select("price", {"type": "recurring", "currency": subscription["currency"]}):
         product = ctx.fetch("product", price["product"])
+        if allowed is not None and price["id"] not in allowed:
+            continue
         if price["active"] and product["active"] and price["id"] not in held and not is_metered(price):
             found.append((price, product["name"]))
     return found
@@ -82,7 +90,7 @@ def offers(ctx: Context, subscription: Json) -> list[tuple[Json, str]]:
 def switching(ctx: Context, session: Json, subscription_id: str, price_id: str) -> None:
     """Give one of the customer's subscriptions another price now; the difference is charged for at once."""
     subscription = own(ctx, session, subscription_id)
-    if price_id not in [price["id"] for price, _ in offers(ctx, subscription)]:
+    if price_id not in [price["id"] for price, _ in offers(ctx, session, subscription)]:
         message = "This plan is not offered here."
         raise StripeError(message)
     items = [{"id": subscription["items"]["data"][0]["id"], "price": price_id}]
