@@ -88,10 +88,12 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def serve():
-    """Start a store that is empty; it has `objects`, `asked` and an `endpoint`."""
+def serve(tls=None):
+    """Start a store that is empty, over TLS where a server's context is given; it has `objects`, `asked`, `endpoint`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.objects, server.asked = {}, []
-    server.endpoint = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    server.endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return server

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -113,7 +114,7 @@ def certificate(folder: Path) -> tuple[str, str]:
 class Deployment:
     """A copy of the tree with production settings, its database, and one web process with TLS."""
 
-    def __init__(self, folder: Path, database: str, advisories: str, heads: str) -> None:
+    def __init__(self, folder: Path, database: str, advisories: str) -> None:
         self.folder, self.database, self.advisories = folder, database, advisories
         self.root = folder / "copy"
         shutil.copytree(ROOT, self.root, ignore=LEFT_OUT, symlinks=True)
@@ -144,7 +145,6 @@ class Deployment:
             "STATIC_ROOT": str(folder / "static"),
             "BACKUP_DIR": str(folder / "backups"),
             "AUDIT_HEADS": f"s3://{bucket.NAME}/heads",
-            "AUDIT_HEADS_ENDPOINT": heads,
             "AUDIT_HEADS_KEY_ID": bucket.KEY_ID,
             "AUDIT_HEADS_SECRET": bucket.SECRET,
             "TLS_CERT_FILE": self.certificate,
@@ -161,6 +161,10 @@ class Deployment:
             "ADVISORY_URL": advisories,
             "LOG_LEVEL": "ERROR",
         }
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(self.certificate, key)
+        self.store = bucket.serve(tls)
+        self.environment["AUDIT_HEADS_ENDPOINT"] = self.store.endpoint
         self.web: subprocess.Popen[bytes] | None = None
 
     def python(self, *words: str, role: str, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -225,8 +229,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) 
     databases.create(database)
     server = HTTPServer(("127.0.0.1", 0), Advisories)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    advisories, store = f"http://127.0.0.1:{server.server_port}", bucket.serve()
-    made = Deployment(tmp_path_factory.mktemp("production"), database, advisories, store.endpoint)
+    made = Deployment(tmp_path_factory.mktemp("production"), database, f"http://127.0.0.1:{server.server_port}")
     try:
         for words, role in (
             (("-m", "django", "collectstatic", "--noinput", "-v0"), "web"),
@@ -239,7 +242,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) 
         yield made
     finally:
         made.stop()
-        for each in (server, store):
+        for each in (server, made.store):
             each.shutdown()
             each.server_close()
         databases.drop(database)
