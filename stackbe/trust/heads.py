@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,6 +25,8 @@ from stackbe.kernel.transactions import change, forbid_transaction
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import psycopg
+
     from stackbe.trust.shelves import Shelf
 
 FORMAT = "stackbe-head/1"
@@ -36,6 +39,15 @@ values (%s, %s, %s, %s, %s, %s, false, '[]')
 on conflict (tenant_id) do update set kept_sequence = excluded.kept_sequence, kept_digest = excluded.kept_digest,
   kept_at = excluded.kept_at, kept_in = excluded.kept_in
 """
+
+# Which of these heads no chain has (any more), by their place in the list.
+GONE = """
+select kept.number
+from unnest(%s::uuid[], %s::bigint[], %s::text[]) with ordinality as kept (tenant_id, sequence, digest, number)
+where not exists (select from kernel_auditseal s where s.tenant_id = kept.tenant_id and s.sequence = kept.sequence
+  and encode(s.digest, 'hex') = kept.digest)
+"""
+AT_ONCE = 5000
 
 
 @dataclass
@@ -125,6 +137,26 @@ def read_heads(shelf: Shelf, keys: Mapping[str, bytes], *, recent: bool = False)
             kept.heads[_uuid(head)] = (int(head["statement"]["sequence"]), str(head["statement"]["digest"]))
             kept.newest = max(kept.newest, str(head["statement"]["signedAt"]))
     return kept
+
+
+def lost_heads(
+    shelf: Shelf, keys: Mapping[str, bytes], server: psycopg.Connection[tuple[Any, ...]], *, recent: bool = False
+) -> dict[tuple[str, int], str]:
+    """Return when each head was signed that is kept and that no chain has, by the tenant's UUID and its sequence.
+
+    The newest head alone does not tell: a log that was cut grows again, and is then longer than what was cut off.
+    """
+    lost: dict[tuple[str, int], str] = {}
+    lines = shelf.lines(recent=recent)
+    while batch := list(islice(lines, AT_ONCE)):
+        heads = [head for line in batch if (head := _parsed(line.rstrip("\n"))) is not None]
+        told = [(_uuid(head), head["statement"]["sequence"], str(head["statement"]["digest"])) for head in heads]
+        given = [list(column) for column in zip(*told, strict=True)] or [[], [], []]
+        for (number,) in server.execute(GONE.encode(), given):
+            if _holds(heads[number - 1], keys):
+                tenant, sequence, _ = told[number - 1]
+                lost[tenant, sequence] = str(heads[number - 1]["statement"]["signedAt"])
+    return lost
 
 
 def _newest(shelf: Shelf, refused: set[str], *, recent: bool) -> dict[str, tuple[str, dict[str, Any]]]:

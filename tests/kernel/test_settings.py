@@ -76,7 +76,7 @@ REFUSED = {
     "everybody as a proxy": ({"TRUSTED_PROXY_ADDRESSES": "0.0.0.0/0"}, "TRUSTED_PROXY_ADDRESSES"),
     "the address of a proxy that is none": (
         {"TRUSTED_PROXY_ADDRESSES": "192.0.2.10", "TRUSTED_PROXIES": "0"},
-        "TRUSTED_PROXIES",
+        "TRUSTED_PROXY_ADDRESSES",
     ),
     "a country that nobody tells": ({"COUNTRY_HEADER": "CF-IPCountry", "TRUSTED_PROXIES": "0"}, "COUNTRY_HEADER"),
     "a contact that is no address": ({"SECURITY_CONTACT": "security@example.com"}, "SECURITY_CONTACT"),

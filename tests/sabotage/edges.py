@@ -107,24 +107,6 @@ COUNTED = [
         (ONLY_SO_MUCH,),
         (Edit(VISITORS, "            if len(self._buckets) > self.most:\n", "            if False:\n"),),
     ),
-    Sabotage(
-        "nobody-is-told-when",
-        25,
-        "a refusal says when to come again",
-        (EVERY_PAGE,),
-        (
-            Edit(
-                VISITORS,
-                '        response.headers.setdefault("Retry-After", str(limits.MINUTE))\n',
-                "        pass\n",
-            ),
-            Edit(
-                VISITORS,
-                "        for name, value in allowance.headers().items():\n",
-                "        for name, value in ():\n",
-            ),
-        ),
-    ),
 ]
 TOLD = [
     Sabotage(
@@ -166,19 +148,6 @@ TOLD = [
         "over plain http nothing is said of https to come",
         (PLAIN_HTTP,),
         (Edit(HEADERS, "            if name != STRICT_TRANSPORT or request.is_secure():", "            if True:"),),
-    ),
-    Sabotage(
-        "preload-of-one-minute",
-        30,
-        "browsers keep to https for a year, wherever they were told",
-        (BESIDE,),
-        (
-            Edit(
-                HEADERS,
-                'f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"',
-                '"max-age=60"',
-            ),
-        ),
     ),
 ]
 SABOTAGES = [*BELIEVED, *COUNTED, *TOLD]

@@ -12,15 +12,23 @@ BUCKET = "trust/test_heads_in_a_bucket.py::"
 EACH_DAY = f"{BUCKET}test_each_minute_is_an_object_and_a_day_begins_with_every_tenants_highest_head"
 FOUND_OUT = f"{BUCKET}test_a_log_that_was_cut_stays_found_out_however_long_ago_and_whoever_starts_anew"
 NEVER_OVER = f"{BUCKET}test_nothing_is_overwritten_and_what_fails_is_said_and_tried_again"
+CUT = "trust/test_verify_audit.py::test_a_tail_that_was_cut_and_a_forged_head_are_found"
 SIGNED = f"{BUCKET}test_requests_are_signed_as_published"
 
 KEPT = [
     Sabotage(
         "heads-cut-with-the-log",
         23,
-        "the log is held against the heads that an object store has",
-        (FOUND_OUT,),
-        (Edit(ACCESS, "    gone = number(staff, CUT_OFF, given)\n", "    gone = 0\n"),),
+        "the log is held against every head that is kept elsewhere",
+        (FOUND_OUT, CUT),
+        (Edit(HEADS, "            if _holds(heads[number - 1], keys):\n", "            if False:\n"),),
+    ),
+    Sabotage(
+        "heads-that-nobody-signed",
+        23,
+        "only what was signed can say that the log was cut",
+        (CUT,),
+        (Edit(HEADS, "            if _holds(heads[number - 1], keys):\n", "            if True:\n"),),
     ),
     Sabotage(
         "heads-out-of-reach-are-green",
@@ -41,13 +49,6 @@ KEPT = [
         "a day of heads begins with the highest of every tenant",
         (EACH_DAY,),
         (Edit(SHELVES, "[*([] if begun else highest), *lines]", "list(lines)"),),
-    ),
-    Sabotage(
-        "heads-of-a-cut-log-repeated",
-        23,
-        "what is repeated is what was signed, not what is left of the log",
-        (FOUND_OUT,),
-        (Edit(HEADS, '        if sequence >= self.highest.get(tenant, (0, ""))[0]:\n', "        if True:\n"),),
     ),
     Sabotage(
         "one-page-of-a-listing",

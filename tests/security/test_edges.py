@@ -77,7 +77,7 @@ def told(response, where):
     assert "default-src 'none'" in policy, where
     assert "frame-ancestors 'none'" in policy, where
     if response["Content-Type"].startswith("text/html"):
-        assert response["Cross-Origin-Embedder-Policy"] == "require-corp", where
+        assert response.headers.get("Cross-Origin-Embedder-Policy") == "require-corp", where
 
 
 def refused(response, where):

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from stackbe.archive.trusted import trusted_keys
 from stackbe.kernel.audit import audit, seal_audit_rows
 from stackbe.kernel.ids import encode
 from stackbe.kernel.transactions import change
@@ -63,7 +64,7 @@ def looked():
 
 
 def test_each_minute_is_an_object_and_a_day_begins_with_every_tenants_highest_head(
-    chain, acme, store, monkeypatch, capsys
+    chain, acme, store, settings, monkeypatch, capsys
 ):
     run_periodic("trust.keep_heads")
     run_periodic("trust.keep_heads")
@@ -88,6 +89,9 @@ def test_each_minute_is_an_object_and_a_day_begins_with_every_tenants_highest_he
     assert len({each[0] for each in kept(store)}) == 3
     assert "Compared with 2 signed heads" in capsys.readouterr().out
     assert looked()[0] == State.OK
+    # The listing of days has two pages; whoever read the first alone would miss the newest.
+    newest = heads.read_heads(shelf(settings.AUDIT_HEADS), trusted_keys(None), recent=True).heads
+    assert newest[str(acme.tenant_id)][0] == dict(later[1])[me]
 
 
 def test_a_log_that_was_cut_stays_found_out_however_long_ago_and_whoever_starts_anew(

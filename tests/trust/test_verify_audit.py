@@ -101,12 +101,27 @@ def test_a_tail_that_was_cut_and_a_forged_head_are_found(chain, acme, owner, hea
     assert status == 1
     assert f"the chain ends at seal {last - 1}, but seal {last} was kept elsewhere" in said
 
+    # It grows again, past what was cut off, and its new head is kept too.
+    with change(acme.scope):
+        audit(acme.scope, "thing.done")
+        audit(acme.scope, "thing.done")
+        seal_audit_rows(acme.tenant_id)
+    assert encode("ten", acme.tenant_id) in heads()[-1]
+    status, said = verify()
+    assert status == 1
+    assert f"Tenant {chain}: seal {last} is not the head that was kept elsewhere" in said
+    found = Found()
+    with as_role("staff") as staff:
+        kept_heads(found, staff)
+    assert (found.state, found.evidence) == (State.FAILED, "1 chains were cut off.")
+
     forged = tmp_path / "forged.jsonl"
     claim = mine.replace(f'"sequence":{last}', f'"sequence":{last - 1}')
     forged.write_text(f'{{"torn": \n{claim}\n')
     status, said = verify("--heads", forged)
     assert status == 1
     assert "is not signed by a known key" in said
+    assert "has grown again" not in said
     assert read_heads(shelf(forged), {}).heads == {}
 
 

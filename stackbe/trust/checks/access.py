@@ -18,7 +18,7 @@ from stackbe.staff.console import console
 from stackbe.trust.chains import for_each_tenant
 from stackbe.trust.checks.asking import Connection, as_role, ask, number, refused
 from stackbe.trust.checks.shapes import Found
-from stackbe.trust.heads import read_heads
+from stackbe.trust.heads import lost_heads, read_heads
 from stackbe.trust.objects import StoreFailed
 from stackbe.trust.services.chains import LATE
 from stackbe.trust.shelves import shelf
@@ -79,11 +79,6 @@ select count(*) from (
 ) looked where not exists (select from kernel_auditseal s where s.audit_id = looked.id)
 """,
 )
-CUT_OFF = """
-select count(*) from unnest(%s::uuid[], %s::bigint[], %s::text[]) as kept (tenant_id, sequence, digest)
-where not exists (select from kernel_auditseal s where s.tenant_id = kept.tenant_id and s.sequence = kept.sequence
-  and encode(s.digest, 'hex') = kept.digest)
-"""
 UNKEPT = """
 select count(*) from (
   select from kernel_auditseal where id >= %s and sealed_at > %s and sealed_at < %s limit 1) unkept
@@ -182,17 +177,19 @@ def kept_heads(found: Found, staff: Connection) -> None:
     """Compare the chains with the heads that the worker has signed and kept elsewhere; without them, claim nothing."""
     if not settings.AUDIT_HEADS:
         return
+    place, keys = shelf(settings.AUDIT_HEADS), trusted_keys(None)
     try:
-        kept = read_heads(shelf(settings.AUDIT_HEADS), trusted_keys(None), recent=True)
+        kept = read_heads(place, keys, recent=True)
+        gone = {tenant for tenant, _ in lost_heads(place, keys, staff, recent=True)}
     except StoreFailed as failure:
         found.not_run(f"The heads that are kept elsewhere could not be read: {failure}")
         return
     for fault in kept.faults:
         found.failed(fault)
-    given = [list(kept.heads), *map(list, zip(*kept.heads.values(), strict=True))] if kept.heads else [[], [], []]
-    gone = number(staff, CUT_OFF, given)
     found.need(
-        not gone, f"{len(kept.heads)} chains reach the heads that are kept elsewhere.", f"{gone} chains were cut off."
+        not gone,
+        f"{len(kept.heads)} chains reach the heads that are kept elsewhere.",
+        f"{len(gone)} chains were cut off.",
     )
     newest = datetime.fromisoformat(kept.newest) if kept.newest else datetime.fromtimestamp(0, UTC)
     if number(staff, UNKEPT, [first_id(newest), newest, wall_clock() - DUE]):

@@ -15,7 +15,7 @@ from stackbe.archive.trusted import trusted_keys
 from stackbe.kernel import ids
 from stackbe.kernel.archives import ArchiveRefused
 from stackbe.kernel.chain import verify_chains
-from stackbe.trust.heads import Kept, read_heads
+from stackbe.trust.heads import Kept, lost_heads, read_heads
 from stackbe.trust.objects import StoreFailed
 from stackbe.trust.shelves import shelf
 
@@ -41,9 +41,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Say what was found."""
         tenant = self._tenant(options["tenant"])
-        kept = self._kept(options["heads"], options["keys"])
+        kept, lost = self._kept(options["heads"], options["keys"])
         verdict = verify_chains(staff_connection(), tenant, kept.heads)
-        faults = [fault for fault in kept.faults if tenant is None or tenant in fault] + verdict.faults
+        # Where a chain ends before its newest head, it has been said.
+        gone = [fault for (owner, number), fault in lost.items() if kept.heads.get(owner, (0, ""))[0] != number]
+        faults = [fault for fault in kept.faults + gone if tenant is None or tenant in fault] + verdict.faults
         for fault in faults:
             self.stderr.write(fault)
         outcome = "do not hold" if faults else "hold"
@@ -65,15 +67,21 @@ class Command(BaseCommand):
         except ValueError:
             raise CommandError(f"--tenant wants an id such as ten_01jd…, not {asked}.") from None
 
-    def _kept(self, heads: str | None, keys: Path | None) -> Kept:
+    def _kept(self, heads: str | None, keys: Path | None) -> tuple[Kept, dict[tuple[str, int], str]]:
+        """Return the newest heads that are kept, and a sentence for each that the chains have lost."""
         named = heads or settings.AUDIT_HEADS
         if not named:
-            return Kept()
+            return Kept(), {}
         try:
-            kept = shelf(named)
-            if heads and not kept.is_there():
+            place, trusted = shelf(named), trusted_keys(keys)
+            if heads and not place.is_there():
                 raise CommandError(f"There are no heads at {heads}.")
-            return read_heads(kept, trusted_keys(keys))
+            lost = lost_heads(place, trusted, staff_connection())
+            return read_heads(place, trusted), {
+                (owner, number): f"Tenant {owner}: seal {number} is not the head that was kept elsewhere on {moment}:"
+                " the log was cut, and has grown again."
+                for (owner, number), moment in lost.items()
+            }
         except (ArchiveRefused, StoreFailed, ValueError) as refused:
             raise CommandError(str(refused)) from None
 
