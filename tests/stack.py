@@ -145,11 +145,12 @@ class Stack:
         done = subprocess.run(
             [sys.executable, "-m", "django", *words],
             cwd=ROOT,
-            check=True,
+            check=False,
             capture_output=True,
             env=self.environment | {"STACKBE_ROLE": role},
             text=True,
         )
+        assert done.returncode == 0, f"{' '.join(words)}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
         return done.stdout
 
     def ask(self, *words: str) -> str:
