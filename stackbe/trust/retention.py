@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from accounts.services.second_factors import PENDING
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.idempotency import KEEP as STORED_REPLIES
@@ -129,10 +131,10 @@ OTHERWISE = (
     ("Subscriptions, plans, features", "while the account is active", "the account's deletion"),
     ("Invoices: numbers, dates, totals", "as long as the law asks; without a name once the person is erased", "nobody"),
     ("Usage counts", "25 months, or as long as the app says", "usage.keep_within_bounds"),
-    ("The audit log", "for good; what it says of a person is unreadable once they are erased", "nobody"),
+    ("The audit log", "for good; what it says of a person is unreadable once they are erased, and the network address that an act came from stays", "nobody"),
     ("Counts of the rate limits", "two windows, a day at most each", "trust.purge"),
-    ("Backups", "as BACKUP_KEEP_DAYS says (14 days)", "the daily backup"),
-    ("Log lines", "as long as whoever runs this keeps its standard error", "the operator"),
+    ("Backups", f"{settings.BACKUP_KEEP_DAYS} days, or as the provider of the database keeps them", "the daily backup"),
+    ("Log lines", "as long as the operator keeps them; e-mail addresses, keys and tokens are masked in them", "the operator"),
 )  # fmt: skip
 
 

@@ -247,6 +247,7 @@ CHECKS = (
             "kernel/test_audit.py::test_a_change_that_fails_leaves_no_row",
             "kernel/test_audit.py::test_the_sealer_chains_each_row_once_in_order",
             "staff/test_console.py::test_revealing_takes_a_reason_and_records_it",
+            "staff/test_on_record.py::test_each_deed_is_one_row_with_its_change_and_neither_without_the_other",
             "trust/test_chains.py::test_tampering_is_found",
             "trust/test_chains.py::test_a_tail_that_was_cut_is_found_by_the_head_that_was_kept_elsewhere",
             "trust/test_verify_audit.py::test_a_tail_that_was_cut_and_a_forged_head_are_found",

@@ -90,6 +90,19 @@ def test_chains_that_hold_are_said_to_hold(chain, acme, heads, verify):
         verify("--heads", "/nowhere")
 
 
+def test_a_process_of_another_role_looks_as_staff_or_not_at_all(chain, verify, settings, monkeypatch):
+    """The worker's own role sees no tenant here: it would find nothing, and call that good."""
+    monkeypatch.delitem(settings.DATABASES, "staff")
+    settings.STACKBE_ROLE = "worker"
+
+    status, said = verify()
+    settings.ROLE_URLS = {}
+
+    assert (status, "chains of 2 tenants: they hold." in said) == (0, True)
+    with pytest.raises(CommandError, match="Only the staff role sees every chain"):
+        verify()
+
+
 def test_a_tail_that_was_cut_and_a_forged_head_are_found(chain, acme, owner, heads, verify, tmp_path):
     lines = heads()
     (mine,) = [line for line in lines if encode("ten", acme.tenant_id) in line]

@@ -103,7 +103,7 @@ def least_privilege(found: Found) -> None:
             "become the owner": "set role stackbe_owner",
         }
         for what, statement in tries.items():
-            found.need(refused(web, statement), f"It may not {what}.", f"The web role may {what}.")
+            found.need(refused(web, statement), f"The web role may not {what}.", f"The web role may {what}.")
         _foreign_rows(found, web)
         found.need(
             number(web, STAFF_WRITES) == 0,

@@ -67,14 +67,16 @@ def _age(found: Found, kind: str, name: str, late: timedelta) -> None:
 
 def region_and_retention(found: Found) -> None:
     """Compare the region that the operator states, read the privacy policy, and look for what was kept too long."""
-    region = found.stated("STATED_REGION", "Where the data lies is not said.")
+    said = settings.STATEMENTS.get("STATED_REGION", "")
+    region = found.stated("STATED_REGION", "Where the data lies is not said.", f"the data lies in {said}.")
     if region:
         found.need(
             region.lower().startswith(PROMISED_REGION),
             "In the United States, as promised.",
             f"The data lies in {region}; the United States are promised.",
         )
-    found.stated("STATED_PROVIDERS", "Who runs what is not said.")
+    named = ", ".join(each.name for each in operator.providers())
+    found.stated("STATED_PROVIDERS", "Who runs what is not said.", f"It is run with {named}, as listed below.")
     page = ask("GET", "/privacy")
     filled = page.status == 200 and operator.UNFILLED not in page.text  # noqa: PLR2004  # OK
     if filled:

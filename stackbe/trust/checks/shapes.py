@@ -73,11 +73,14 @@ class Found:
         """Note what could not be looked at, and why."""
         self.parts.append((State.NOT_RUN, sentence))
 
-    def stated(self, variable: str, missing: str) -> str:
-        """Take an operator's word, and return it. In production its absence is a fault, elsewhere it is not run."""
+    def stated(self, variable: str, missing: str, shown: str = "") -> str:
+        """Take an operator's word, and return it. In production its absence is a fault, elsewhere it is not run.
+
+        `shown` is what the page says of it where the word itself is no sentence.
+        """
         said: str = settings.STATEMENTS.get(variable, "").strip()
         if said:
-            self.parts.append((State.STATED, said))
+            self.parts.append((State.STATED, shown or said))
         elif settings.PRODUCTION:
             self.failed(f"{missing} Say it in {variable}.")
         else:

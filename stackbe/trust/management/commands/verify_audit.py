@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
@@ -20,7 +22,7 @@ from stackbe.trust.objects import StoreFailed
 from stackbe.trust.shelves import shelf
 
 if TYPE_CHECKING:
-    import psycopg
+    from collections.abc import Iterator
 
 
 class Command(BaseCommand):
@@ -41,8 +43,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Say what was found."""
         tenant = self._tenant(options["tenant"])
-        kept, lost = self._kept(options["heads"], options["keys"])
-        verdict = verify_chains(staff_connection(), tenant, kept.heads)
+        with staff_connection() as staff:
+            kept, lost = self._kept(staff, options["heads"], options["keys"])
+            verdict = verify_chains(staff, tenant, kept.heads)
         # Where a chain ends before its newest head, it has been said.
         gone = [fault for (owner, number), fault in lost.items() if kept.heads.get(owner, (0, ""))[0] != number]
         faults = [fault for fault in kept.faults + gone if tenant is None or tenant in fault] + verdict.faults
@@ -67,7 +70,9 @@ class Command(BaseCommand):
         except ValueError:
             raise CommandError(f"--tenant wants an id such as ten_01jd…, not {asked}.") from None
 
-    def _kept(self, heads: str | None, keys: Path | None) -> tuple[Kept, dict[tuple[str, int], str]]:
+    def _kept(
+        self, staff: psycopg.Connection[tuple[object, ...]], heads: str | None, keys: Path | None
+    ) -> tuple[Kept, dict[tuple[str, int], str]]:
         """Return the newest heads that are kept, and a sentence for each that the chains have lost."""
         named = heads or settings.AUDIT_HEADS
         if not named:
@@ -76,7 +81,7 @@ class Command(BaseCommand):
             place, trusted = shelf(named), trusted_keys(keys)
             if heads and not place.is_there():
                 raise CommandError(f"There are no heads at {heads}.")
-            lost = lost_heads(place, trusted, staff_connection())
+            lost = lost_heads(place, trusted, staff)
             return read_heads(place, trusted), {
                 (owner, number): f"Tenant {owner}: seal {number} is not the head that was kept elsewhere on {moment}:"
                 " the log was cut, and has grown again."
@@ -86,9 +91,20 @@ class Command(BaseCommand):
             raise CommandError(str(refused)) from None
 
 
-def staff_connection() -> psycopg.Connection[tuple[object, ...]]:
-    """Return a connection that sees all tenants' rows and may change none of them."""
-    chosen = connections["staff" if "staff" in settings.DATABASES else "default"]
-    chosen.ensure_connection()
-    inner: psycopg.Connection[tuple[object, ...]] = chosen.connection
-    return inner
+@contextmanager
+def staff_connection() -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """Yield a connection that sees all tenants' rows and may change none of them.
+
+    Any other role sees no tenant's rows here, and would find that nothing is wrong with them: so a process of another
+    role logs in as staff, or is told that it cannot look.
+    """
+    if "staff" in settings.DATABASES or settings.STACKBE_ROLE == "staff":
+        chosen = connections["staff" if "staff" in settings.DATABASES else "default"]
+        chosen.ensure_connection()
+        yield chosen.connection
+    elif not settings.ROLE_URLS.get("staff"):
+        sentence = "Only the staff role sees every chain: set DATABASE_STAFF_URL, or run it with STACKBE_ROLE=staff."
+        raise CommandError(sentence)
+    else:
+        with psycopg.connect(settings.ROLE_URLS["staff"], autocommit=True) as own:
+            yield own
