@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -46,8 +47,12 @@ if TYPE_CHECKING:
 LONGEST = timedelta(days=5 * 366)
 CAUSE = "system:clock"
 MOST_DATES = 1000
-# So often it stops on the way; the last of them, where a crowd has more moments than that, lie evenly apart.
+# So often it stops on the way; the last of them, where a crowd has more moments than that, lie evenly apart. What is
+# due within the hour, or a hundredth of the way, is passed at one stop.
 MOST_STOPS, EVEN_STOPS = 200, 50
+GRAIN, SHARE = timedelta(hours=1), 100
+# After so many seconds whoever waits for the answer gets it in a few long strides.
+PATIENT_SECONDS, STRIDES = 20.0, 4
 MOST_TOLD = 20
 log = logging.getLogger("stackbe.stripe")
 
@@ -75,13 +80,17 @@ def move_clock(
     account_id = _account_to_move(scope)
     target = to if to is not None else now(scope) + (advance or timedelta())
     _refuse_wrong_way(scope, target, "to" if to is not None else "advance")
-    for left in range(MOST_STOPS, 0, -1):
-        stop = min(target, _next_moment(scope, account_id) or target)
+    grain = min(GRAIN, (target - now(scope)) / SHARE)
+    until, left, stop = time.monotonic() + PATIENT_SECONDS, MOST_STOPS, None
+    while stop is None or stop < target:
+        due = _next_moment(scope, account_id)
+        stop = target if due is None else min(target, due + grain)
+        left = max(1, min(left, STRIDES) if time.monotonic() > until else left)
         if left <= EVEN_STOPS:
-            stop = max(stop, now(scope) + (target - now(scope)) / left)
+            moment = now(scope)
+            stop = max(stop, moment + (target - moment) / left)
         scope = _move_to(scope, account_id, stop, before, whole=stop >= target)
-        if stop >= target:
-            break
+        left -= 1
     with change(scope):
         app = App.objects.within(scope).get(pk=scope.app)
         audit(scope, "app.clock_moved", app.public_id, detail={"to": render(target)})
