@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from pytest_django.plugin import DjangoDbBlocker
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Hand out the folders from the last to the first.
+
+    The long tests are in those at the end of the alphabet, and one that begins last is waited for by idle processes.
+    """
+    items.sort(key=lambda item: item.path.parent, reverse=True)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Give this worker process a database of its own, copied from the template."""
