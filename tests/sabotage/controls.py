@@ -13,9 +13,10 @@ from tests.sabotage import (
     service,
     sessions,
     staff,
+    steps,
     tenants,
     webhooks,
 )
 
-GROUPS = (links, sessions, discretion, tenants, people, proofs, webhooks, service, edges, counting, log, staff)
+GROUPS = (links, sessions, discretion, tenants, people, proofs, webhooks, service, edges, steps, counting, log, staff)
 SABOTAGES = sorted((s for group in GROUPS for s in group.SABOTAGES), key=lambda s: s.check)

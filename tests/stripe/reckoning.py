@@ -69,6 +69,8 @@ class Reckoning:
         self.world, self.rows, self.ended_here = world, rows, ended_here
         self.scope = world.scope
         self.theirs = [each for each in world.listed("subscriptions") if each["id"] not in ended_here]
+        pages = world.listed("checkout/sessions")
+        self.purchases = [each for each in pages if each["mode"] == "payment" and each["payment_status"] == "paid"]
 
     def check(self) -> None:
         """Find nothing that differs, nothing unexplained, nothing illegal, nothing told in the wrong order."""
@@ -85,13 +87,13 @@ class Reckoning:
         self._check_versions()
 
     def _check_books(self) -> None:
-        """The books are in order, and every invoice of Stripe's is in them."""
-        theirs = self.world.listed("invoices")
+        """The books are in order; every invoice of Stripe's is in them, and what was paid once without one."""
+        billed = [(each["id"], each["status"], each["amount_paid"]) for each in self.world.listed("invoices")]
+        bought = [(each["payment_intent"], "paid", each["amount_total"]) for each in self.purchases]
         assert find_faults(self.scope) == []
-        ours = InvoiceReference.objects.within(self.scope)
-        assert sorted((row.stripe_invoice_id, row.status, row.amount_paid_cents) for row in ours) == sorted(
-            (each["id"], each["status"], each["amount_paid"]) for each in theirs
-        )
+        rows = InvoiceReference.objects.within(self.scope)
+        ours = [(row.stripe_invoice_id, str(row.status), row.amount_paid_cents) for row in rows]
+        assert sorted(ours) == sorted(billed + bought)
         for step in SubscriptionTransition.objects.within(self.scope):
             assert step.cause.startswith(CAUSES), step.cause
             assert step.from_status == "" or step.to_status in LEGAL[step.from_status]
@@ -133,10 +135,8 @@ class Reckoning:
     def _check_purchases(self) -> None:
         """Each page that was paid once gave what it sold, once."""
         world = self.world
-        paid = [each for each in world.listed("checkout/sessions") if each["payment_status"] == "paid"]
-        paid = [each for each in paid if each["mode"] == "payment"]
         units, lasting = 0, 0
-        for each in paid:
+        for each in self.purchases:
             plan = each["metadata"]["stackbe_plan"]
             items = world.at_stripe("GET", f"/v1/checkout/sessions/{each['id']}/line_items")["data"]
             units += PACK * items[0]["quantity"] if plan == world.plans["Pack"] else 0
