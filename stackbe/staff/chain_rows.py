@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # Sealing and keeping heads come every minute: what waits for longer than this, waits for a worker that is not there.
 DUE, WINDOW = timedelta(minutes=10), timedelta(hours=2)
+ON_ITS_PAGE = frozenset({"kept_in", "outcome", "found"})
 HOLDS, LATE_SHOWN, NOT_SEALED, NOT_KEPT, BROKEN = "Holds", "Late", "Not sealed", "Head not kept", "Broken"
 
 
@@ -58,7 +59,7 @@ class ChainRows(ConsoleAdmin):
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         """Leave out what only its own page has the room for."""
-        return tuple(name for name in super().get_list_display(request) if name not in {"kept_in", "found"})
+        return tuple(name for name in super().get_list_display(request) if name not in ON_ITS_PAGE)
 
     @display(
         description="state",
@@ -76,9 +77,9 @@ class ChainRows(ConsoleAdmin):
         return f"{row.seals or 0:,}"
 
     @display(description="last sealed", ordering="sealed_at")
-    def last_sealed(self, row: Any) -> Any:
+    def last_sealed(self, row: Any) -> str:
         """Return when the last row was chained."""
-        return row.sealed_at
+        return "" if row.sealed_at is None else f"{row.sealed_at:%d %b %Y, %H:%M:%S} UTC"
 
     @display(description="last head kept elsewhere")
     def last_head(self, row: Any) -> str:
