@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urljoin
+
 import pytest
 from django.db import connections
 
@@ -87,6 +90,9 @@ def test_each_deed_is_one_row_with_its_change_and_neither_without_the_other(acme
 
     for label, pk, deed, action in deeds:
         url, form = url_of(label, pk, deed, page="deed"), {"reason": REASON, "text": "Thank you for asking."}
+        page = url_of(label, pk, page="change")
+        offered = re.findall(r'<form method="post" action="([^"]+)"', client.get(page).content.decode())
+        assert url in [urljoin(page, place) for place in offered], deed  # where a browser sends the button's form
         before, state = acts(), effects()
         with monkeypatch.context() as patched:
             patched.setattr(AuditEvent, "save", fails)
@@ -99,5 +105,5 @@ def test_each_deed_is_one_row_with_its_change_and_neither_without_the_other(acme
             after.remove(each)
         assert after == [action], deed
     # None that the console offers is missing here; those of a kind (a reveal, an appointment) go one way.
-    offered = {line.split()[2].partition(":")[0] for line in TABLE.read_text().splitlines() if line.startswith("deed")}
-    assert offered <= {deed.partition(":")[0] for _, _, deed, _ in deeds}
+    known = {line.split()[2].partition(":")[0] for line in TABLE.read_text().splitlines() if line.startswith("deed")}
+    assert known <= {deed.partition(":")[0] for _, _, deed, _ in deeds}
