@@ -42,7 +42,7 @@ acts = some.one_of(
     some.tuples(some.just("hold"), metrics, some.integers(1, 5)),
     some.tuples(some.just("grant"), metrics, some.integers(1, 50)),
     some.tuples(some.just("later"), some.sampled_from([1, 20, 24, 400, 744])),
-    some.tuples(some.just("override"), some.sampled_from([{}, {"sso": {"value": True}}])),
+    some.tuples(some.just("override"), some.sampled_from([{}, {"sso": {"value": True, "until": None}}])),
     some.tuples(some.just("end"), some.booleans()),
 )  # fmt: skip
 
