@@ -33,6 +33,7 @@ def subscriptions(shop: Any) -> list[str]:
 
 
 def test_events_that_were_dropped_are_found(shop: Any):
+    shop.deliver()
     shop.sandbox.fault("drop")
     shop.sandbox.pay(shop.checkout()["url"])
     assert shop.deliver() == []

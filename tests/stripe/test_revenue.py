@@ -48,8 +48,8 @@ def test_the_days_are_what_a_person_would_write_down(shop: Any):
 
     days = written(shop)
     assert [(d.mrr_cents, d.paying, d.churned, d.trials_converted) for d in days][-3:] == [
-        (2900 + 2000, 2, 0, 0),
         (2900 + 6000 + 2000, 3, 0, 1),
+        (2900 + 6000 + 2000, 3, 0, 0),
         (6000 + 2000, 2, 1, 0),
     ]
     assert (days[-1].refunded_cents, days[-1].paid_cents) == (500, 0)
