@@ -69,4 +69,4 @@ def test_after_any_life_our_rows_equal_stripes(world: World, number: int):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", FULL)
 def test_after_thousands_of_lives_our_rows_equal_stripes(world: World, number: int):
-    live(world, number, lives=100, steps=8)
+    live(world, number, lives=100, steps=7)
