@@ -110,7 +110,7 @@ LOST = [
         (
             Edit(
                 RECONCILE,
-                "    missed = sum(claim_event(scope, told, recovered=True) for told in _unknown(scope, account_id, listed))\n",
+                "    missed = sum(claim_event(scope, told, recovered=not expected) for told in _unknown(scope, account_id, listed))\n",
                 "    missed = 0\n",
             ),
         ),
@@ -201,7 +201,7 @@ LIVED = [
         (
             Edit(
                 RECONCILE,
-                "    missed = sum(claim_event(scope, told, recovered=True)"
+                "    missed = sum(claim_event(scope, told, recovered=not expected)"
                 " for told in _unknown(scope, account_id, listed))\n",
                 "    missed = 0\n",
             ),
