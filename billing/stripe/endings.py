@@ -41,6 +41,7 @@ from stackbe.kernel.transactions import change
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
+Look = Callable[[], tuple[Subscription, Transition | None]]
 END_NOW, END_LATER, KEEP = "subscription.end", "subscription.cancel", "subscription.keep"
 
 
@@ -82,6 +83,8 @@ def cancel_subscription(
     def look() -> tuple[Subscription, Transition | None]:
         return decide_cancel(scope, subscription_id, immediately=immediately)
 
+    if not only_here:
+        catch_up(scope, look)
     with change(scope):
         row, step = look()
         if step is None:
@@ -122,6 +125,7 @@ def reactivate_subscription(scope: Scope, subscription_id: str, *, claim_id: UUI
     def look() -> tuple[Subscription, Transition | None]:
         return decide_reactivation(scope, subscription_id)
 
+    catch_up(scope, look)
     with change(scope):
         row, step = look()
         if step is None:
@@ -161,7 +165,20 @@ def wish_for(scope: Scope, row: Subscription, kind: str, params: Json, claim_id:
     return Wish(kind, intent, ConnectedAccount(account), row.stripe_subscription_id, params)
 
 
-def agree(scope: Scope, wish: Wish, look: Callable[[], tuple[Subscription, Transition | None]]) -> None:
+def catch_up(scope: Scope, look: Look) -> None:
+    """Where nothing seems to be left to do, make sure of it at Stripe.
+
+    What was asked of Stripe a moment ago may not be read here yet: a cancellation that follows a reactivation would be
+    taken for one that stands already, and the customer charged. Raises `StripeUnavailable`: then nobody knows.
+    """
+    with change(scope):
+        row, step = look()
+    if step is None and row.stripe_subscription_id and row.status != Subscription.Status.CANCELED:
+        with suppress(AccountLost, StripeObjectGone):
+            sync_until_done(scope, row.stripe_account, "subscription", row.stripe_subscription_id, cause=scope.actor)
+
+
+def agree(scope: Scope, wish: Wish, look: Look) -> None:
     """Carry a wish out. Where Stripe refuses, it may know what we have not heard of: follow it and look anew.
 
     A subscription that ended there meanwhile needs no cancelling and cannot be kept; `look` says so.

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from billing.services.subscriptions import decide_pause, decide_resume, take_step
 from billing.states import Transition
-from billing.stripe.endings import agree, wish_for
+from billing.stripe.endings import agree, catch_up, wish_for
 from billing.stripe.gateway import Json
 from stackbe.kernel.transactions import change
 
@@ -33,6 +33,7 @@ def pause_subscription(
     def look() -> tuple[Subscription, Transition | None]:
         return decide_pause(scope, subscription_id, resumes_at=resumes_at)
 
+    catch_up(scope, look)
     with change(scope):
         row, step = look()
         if step is None:
@@ -56,6 +57,7 @@ def resume_subscription(scope: Scope, subscription_id: str, *, claim_id: UUID | 
     def look() -> tuple[Subscription, Transition | None]:
         return decide_resume(scope, subscription_id)
 
+    catch_up(scope, look)
     with change(scope):
         row, step = look()
         if step is None:

@@ -49,6 +49,29 @@ def test_canceling_twice_makes_one_event(shop: Any):
     assert shop.events().count("subscription.updated") == 1
 
 
+@pytest.mark.parametrize(
+    ("verb", "other", "taken_back", "stands"),
+    [
+        ("cancel", "reactivate", "cancel_at_period_end=false", lambda body: body["cancel_at_period_end"]),
+        ("pause", "resume", "pause_collection=", lambda body: body["pause_collection"] is not None),
+    ],
+)
+def test_what_was_taken_back_unheard_is_asked_for_anew(shop: Any, verb: str, other: str, taken_back: str, stands: Any):
+    subscription = shop.subscribe()
+    path = f"/subscriptions/{subscription['id']}"
+    shop.api.post(f"{path}/{verb}")
+    stripe_path = f"/v1/subscriptions/{subscription['stripeSubscriptionId']}"
+    shop.sandbox.call("POST", stripe_path, dict([taken_back.split("=")]), account=shop.account_id)
+    assert not stands(at_stripe(shop))
+
+    again = shop.api.post(f"{path}/{verb}")
+
+    assert again.status_code == 200
+    assert stands(at_stripe(shop))
+    assert shop.api.post(f"{path}/{other}").status_code == 200
+    assert not stands(at_stripe(shop))
+
+
 def test_a_set_end_is_taken_back(shop: Any):
     subscription = shop.subscribe()
     shop.api.post(f"/subscriptions/{subscription['id']}/cancel")
