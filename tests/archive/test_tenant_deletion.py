@@ -21,8 +21,9 @@ from stackbe.kernel.audit import START_OF_CHAIN, chained
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading
+from stackbe.trust.services.chains import verify_chain
 from tests.cast import Api
-from tests.queue import run_jobs, run_periodic
+from tests.queue import run_jobs, run_periodic, worker_rights
 
 LOOK = "archive.look_after_deletions"
 
@@ -127,6 +128,8 @@ def test_after_the_day_all_is_gone_but_what_the_law_keeps(acme, globex, globex_a
     before, theirs = rows_of(acme), rows_of(globex)
     ask(lived_in)
     run_periodic("kernel.seal_audit_rows")
+    with worker_rights():
+        verify_chain(acme.tenant_id)
     later(days=settings.TENANT_DELETION_DAYS, minutes=5)
 
     run_periodic(LOOK)

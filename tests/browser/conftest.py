@@ -33,11 +33,11 @@ ARGUMENTS = [
 PATIENCE_SECONDS = 15
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium; the tests are NOT RUN where there is none.
 
-    Playwright keeps an event loop running in this thread, so it goes before another folder's tests begin.
+    Playwright keeps an event loop running in this thread, so it goes before another file's tests begin.
     """
     if CHROMIUM is None:
         pytest.skip("NOT RUN: no chromium on this machine (apt-get install chromium)")

@@ -20,8 +20,8 @@ from stackbe.kernel.transactions import change, reading
 from stackbe.mail.outgoing import record_asked
 from stackbe.staff import services
 from stackbe.staff.roles import POWERS, Power
-from stackbe.staff.services import answers, consents, reruns
-from stackbe.trust.models import Ticket
+from stackbe.staff.services import answers, consents, reruns, verifying
+from stackbe.trust.models import Chain, Ticket
 from stackbe.trust.services.tickets import open_ticket
 from tests.cast import Api
 from tests.staff.conftest import ensure_platform_key, hire, looks
@@ -95,6 +95,7 @@ def test_each_act_asks_for_the_role_itself(acme, customer):
         ),
         Power.RETRY: lambda user: reruns.retry_job(user, ProcrastinateJob(pk=0), REASON),
         Power.ANSWER: lambda user: answers.close(user, nothing),
+        Power.VERIFY: lambda user: verifying.ask_verification(user, Chain(tenant_id=acme.tenant_id)),
         Power.APPOINT: lambda user: services.appoint(user, nothing, "support"),
     }
 
