@@ -44,6 +44,7 @@ NO_TEXT = {
     "credits[].metric", "usage[].metric", "usage[].overage?", "addOns[]", "factorToken", "settings.logoUrl", "filter{}", "since", "until", "state", "nonce", "redirectUrl",
     "advance", "to", "customers[]", "features[].metric", "plans[].addOns[]", "plans[].currency", "plans[].entitlements{}",
     "plans[].credits[].metric", "plans[].prices[].currency", "plans[].product", "plans[].usage[].metric",
+    "taxCode", "products[].taxCode",
 }  # fmt: skip
 # Operations whose text is only compared or handed to Stripe, which does not answer here; nothing of it is kept.
 KEPT_NOWHERE = {

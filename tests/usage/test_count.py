@@ -55,6 +55,7 @@ class Twins:
         self.company = company
         self.api = Api(company.key)
         self.hours = 0
+        self.begins = wall_clock().replace(microsecond=0) - timedelta(days=3)
         self.both = [self._make(f"{name}{number}@example.com") for name in ("short", "whole")]
         move_clock(company, hours=0)
 
@@ -62,10 +63,9 @@ class Twins:
         made = make_customer(self.company, email)
         with change(self.company.scope) as _:
             like = Access.objects.within(self.company.scope).exclude(plan_id=None).order_by("id").first()
-            begins = wall_clock().replace(microsecond=0) - timedelta(days=3)
             Access.unscoped.create(
                 **owned_by(self.company.scope), customer_id=made.uuid, plan_id=like.plan_id, plan_name="Pro",
-                source="plan:pro", period_start=begins, period_end=begins + timedelta(days=30),
+                source="plan:pro", period_start=self.begins, period_end=self.begins + timedelta(days=30),
                 limits={name: {"included": 200, "mode": "hard"} for name in METRICS},
             )  # fmt: skip
         return made
