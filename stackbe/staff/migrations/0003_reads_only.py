@@ -1,4 +1,4 @@
-"""The staff role of the database reads and writes nothing; look-ups are called by the roles they were made for.
+"""The staff role of the database reads, and writes nothing; look-ups are called by the roles they were made for.
 
 What staff do is done by services, as the web role and within the tenant's wall; the lists of the console and the
 verifier of the audit log only look. A role that sees all tenants' rows had better change none, least of all who is staff.
