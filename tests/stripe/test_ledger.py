@@ -18,7 +18,7 @@ def test_the_books_are_in_order_until_somebody_writes_in_them(shop: Any, capsys:
     shop.api.post(f"/subscriptions/{subscription['id']}/cancel")
     call_command("check_ledger", "--app", shop.company.app)
     assert "The books of 1 apps are in order." in capsys.readouterr().out
-    scope = shop.company.scope
+    scope, shop.muddled = shop.company.scope, True
 
     with change(scope):
         InvoiceReference.objects.within(scope).filter(amount_paid_cents=2900).update(status="void")

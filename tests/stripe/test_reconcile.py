@@ -235,6 +235,7 @@ def test_what_was_changed_at_stripe_is_shown_in_words_and_repaired(shop: Any):
 
 def test_a_subscription_that_drifted_follows_stripe_again(shop: Any):
     shop.subscribe()
+    shop.muddled = True
     with change(shop.company.scope):
         Subscription.objects.within(shop.company.scope).update(status="paused")
         assert [each.field for each in find_drift(shop.company.scope)] == ["status"]

@@ -14,6 +14,7 @@ from django.db import connections
 from billing.stripe.connect import connect_sandbox_account
 from billing.stripe.sandbox.customers import CARD
 from stackbe.kernel.serializers import holds_card_number
+from stackbe.trust.checks.scanning import UUID
 from tests.cast import found_company
 from tests.plugin import as_role
 from tests.queue import run_jobs
@@ -101,7 +102,9 @@ def test_no_table_holds_what_must_not_be_kept(worked_shop: Shop):
         for what, pattern in FORBIDDEN.items()
         if pattern.search(text)
     ]
-    hits += [f"card number in {table}" for table, rows in found.items() for text in rows if holds_card_number(text)]
+    # Of millions of random ids some hold the digits of a card's number.
+    plain = ((table, UUID.sub("", text)) for table, rows in found.items() for text in rows)
+    hits += [f"card number in {table}" for table, text in plain if holds_card_number(text)]
 
     assert hits == []
 
