@@ -152,7 +152,7 @@ def _decide(scope: Scope, asked: dict[str, Any], claim_id: UUID | None) -> Openi
     if resumed is not None and resumed.status not in STANDING:
         raise CheckoutReplaced
     days = trials.trial_days(scope, customer, version, asked.get("trial_days"))
-    older = supersede(scope, customer, organization_id, plan, price, keep=resumed)
+    older = supersede(scope, customer, organization_id, plan, price, account_id=account.id, keep=resumed)
     of_colleagues = trials.pages_of_colleagues(scope, customer) if days and asked.get("trial_days") is None else None
     colleagues = [] if of_colleagues is None else put_aside(scope, of_colleagues)
     checkout = resumed or Checkout(

@@ -10,7 +10,7 @@ from django.db.models import Q
 from accounts.models import Customer
 from billing.errors import PlanArchived, PlanNotFound
 from billing.models import Checkout, Plan, PlanVersion, Price, Subscription
-from billing.models.stripe import PAYABLE
+from billing.models.stripe import STANDING
 from billing.stripe.errors import PlanNotForSale, StandsInTheWay
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ValidationFailed
@@ -56,16 +56,28 @@ def refuse_second(
 
 
 def supersede(
-    scope: Scope, customer: Customer, organization_id: UUID | None, plan: Plan, price: Price, *, keep: Checkout | None
+    scope: Scope,
+    customer: Customer,
+    organization_id: UUID | None,
+    plan: Plan,
+    price: Price,
+    *,
+    account_id: str,
+    keep: Checkout | None,
 ) -> list[str]:
     """Put other open pages of the customer, or of who buys with them, aside; return those to expire at Stripe.
 
     A page stays `superseded` until Stripe has expired it, so that a call that failed is made up for. Two
     subscriptions are never wanted at once, so the pages of other plans go as well; of a one-time purchase
-    only those of the same plan do.
+    only those of the same plan do. A page whose time is over, and of whose end we have not heard, is looked at as well:
+    it may have been paid at the last moment. Where it lies on another account than `account_id`, its time is the end.
     """
     buyer = Q(customer=customer) | Q(organization_id=organization_id) if organization_id else Q(customer=customer)
-    rows = Checkout.objects.within(scope).filter(buyer, status__in=PAYABLE, expires_at__gt=now(scope))
+    moment = now(scope)
+    pages = Checkout.objects.within(scope).filter(buyer)
+    over = pages.filter(status__in=STANDING, expires_at__lte=moment).exclude(account_id=account_id)
+    over.update(status=Checkout.Status.EXPIRED)
+    rows = pages.filter(Q(status__in=STANDING) | Q(status=Checkout.Status.SUPERSEDED, expires_at__gt=moment))
     if price.interval == Price.Interval.ONE_TIME:
         rows = rows.filter(plan=plan)
     else:
