@@ -20,6 +20,7 @@ __all__ = ["connected", "sandbox_process", "shop", "stripe"]
 
 def move(shop: Shop, **columns: Any) -> None:
     """Put a subscription's dates elsewhere, as if time had passed."""
+    shop.muddled = True
     with change(shop.company.scope):
         Subscription.objects.within(shop.company.scope).update(**columns)
 
