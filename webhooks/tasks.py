@@ -7,10 +7,10 @@ from uuid import UUID
 
 from django.conf import settings
 
-from accounts.services.members import list_members
+from accounts.services.members import mailable_owners
 from stackbe.kernel.ids import encode
 from stackbe.kernel.jobs import job
-from stackbe.kernel.scope import Role, system_scope
+from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import reading
 from stackbe.mail.sending import Message, send, write
 from webhooks.models import WebhookEndpoint
@@ -51,8 +51,4 @@ def _disabled_messages(scope: Scope, endpoint_id: UUID) -> list[Message]:
         "action": "Look at the endpoint",
         "url": f"{settings.BASE_URL}/dashboard/{app}/webhooks/{endpoint.public_id}",
     }
-    return [
-        write("notice", user.email, context, subject_id=user.id)
-        for place, user in list_members(scope)
-        if place.role == Role.OWNER and user.email is not None
-    ]
+    return [write("notice", email, context, subject_id=user_id) for email, user_id in mailable_owners(scope)]

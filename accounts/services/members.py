@@ -72,6 +72,12 @@ def list_members(scope: Scope) -> list[tuple[Membership, User]]:
     return [(place, users[place.user_id]) for place in places if place.user_id in users]
 
 
+def mailable_owners(scope: Scope) -> list[tuple[str, UUID]]:
+    """Return the address and the id of each of the tenant's owners, oldest first, but for those who were erased."""
+    owners = [user for place, user in list_members(scope) if place.role == Role.OWNER]
+    return [(user.email, user.id) for user in owners if user.email is not None]
+
+
 def add_member(scope: Scope, *, email: str, role: str) -> Membership:
     """Give a person a place in the tenant. They sign in with a link, whether or not they are new.
 

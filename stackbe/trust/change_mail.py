@@ -7,9 +7,9 @@ from uuid import UUID
 
 from django.conf import settings
 
-from accounts.services.members import list_members
+from accounts.services.members import mailable_owners
 from stackbe.kernel.jobs import job
-from stackbe.kernel.scope import Role, system_scope
+from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import reading
 from stackbe.mail.sending import send, write
 from stackbe.trust.checks.shapes import State
@@ -25,7 +25,7 @@ def mail_trust_changes(tenant_id: str, check_ids: list[str]) -> None:
     scope = system_scope(UUID(tenant_id), actor_name="mail")
     with reading(scope):
         rows = list(TrustCheck.unscoped.filter(pk__in=[UUID(each) for each in check_ids]).order_by("id"))
-        people = [(user.email, user.id) for place, user in list_members(scope) if place.role == Role.OWNER]
+        owners = mailable_owners(scope)
     broken = [row for row in rows if State(row.state).is_red]
     context = {
         "subject": "A promise on our security page is broken" if broken else "Our security page has changed",
@@ -33,9 +33,8 @@ def mail_trust_changes(tenant_id: str, check_ids: list[str]) -> None:
         "action": "See what was found",
         "url": f"{settings.BASE_URL}/security",
     }
-    for email, user_id in people:
-        if email is not None:
-            send(write("notice", email, context, subject_id=user_id))
+    for email, user_id in owners:
+        send(write("notice", email, context, subject_id=user_id))
 
 
 def sentence(row: TrustCheck) -> str:

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from django.conf import settings
 
-from accounts.services.members import list_members
+from accounts.services.members import mailable_owners
 from apikeys.models import ApiKey
 from stackbe.kernel.ids import encode
 from stackbe.kernel.jobs import job
 from stackbe.kernel.models import AuditEvent
-from stackbe.kernel.scope import Role, system_scope
+from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import reading
 from stackbe.mail.sending import send, write
 
@@ -25,7 +25,7 @@ def mail_leaked_key(tenant_id: str, key_id: str) -> None:
         leaks = AuditEvent.objects.within(scope).filter(action="api_key.leaked", target=row.public_id)
         told = leaks.order_by("-id").first()
         where = (told.detail or {}).get("url", "") if told is not None else ""
-        people = [(user.email, user.id) for place, user in list_members(scope) if place.role == Role.OWNER]
+        owners = mailable_owners(scope)
     path = f"/dashboard/{encode('app', row.app_id)}/keys" if row.app_id else "/dashboard/"
     context = {
         "subject": f"We revoked an API key that was found in public: {row.prefix}",
@@ -38,6 +38,5 @@ def mail_leaked_key(tenant_id: str, key_id: str) -> None:
         "action": "Make a new key",
         "url": f"{settings.BASE_URL}{path}",
     }
-    for email, user_id in people:
-        if email is not None:
-            send(write("notice", email, context, subject_id=user_id))
+    for email, user_id in owners:
+        send(write("notice", email, context, subject_id=user_id))

@@ -8,11 +8,11 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts.models import Tenant
-from accounts.services.members import list_members
+from accounts.services.members import mailable_owners
 from stackbe.kernel.ids import decode
 from stackbe.kernel.jobs import job
 from stackbe.kernel.models import AuditEvent
-from stackbe.kernel.scope import Role, system_scope
+from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import reading
 from stackbe.mail.sending import send, write
 from webhooks.models import SECRET_OVERLAP, WebhookEndpoint
@@ -38,7 +38,7 @@ def mail_rotated_keys(tenant_id: str, act_id: str) -> None:
     with reading(scope):
         act = AuditEvent.objects.within(scope).get(pk=UUID(act_id))
         tenant = Tenant.unscoped.get(pk=scope.tenant_id)
-        people = [(user.email, user.id) for place, user in list_members(scope) if place.role == Role.OWNER]
+        owners = mailable_owners(scope)
         lines, to_do = paragraphs(scope, act.detail or {}, act.occurred_at)
     context = {
         "subject": f"{'To do: new secrets' if to_do else 'New keys'} for {tenant.name}",
@@ -50,9 +50,8 @@ def mail_rotated_keys(tenant_id: str, act_id: str) -> None:
         "action": "Open the dashboard",
         "url": f"{settings.BASE_URL}/dashboard/",
     }
-    for email, user_id in people:
-        if email is not None:
-            send(write("notice", email, context, subject_id=user_id))
+    for email, user_id in owners:
+        send(write("notice", email, context, subject_id=user_id))
 
 
 def paragraphs(scope: Scope, detail: dict[str, Any], at: datetime) -> tuple[list[str], bool]:
