@@ -15,7 +15,7 @@ from stackbe.kernel import ids
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.limits import Allowance
 from stackbe.kernel.serializers import holds_card_number
-from stackbe.kernel.statements import Statement, stands_alone
+from stackbe.kernel.statements import Statement
 from usage.decisions import Granted
 
 CHECK = Statement(
@@ -83,7 +83,7 @@ def authorise_event(
     """
     moment = wall_clock()
     asked = (proof.text.lookup, proof.digest, proof.wanted_app, moment)
-    row = TRACK.row(*asked, scope, customer_id, metric, quantity, key) if stands_alone() else AUTHORISE.row(*asked)
+    row = TRACK.row_alone(*asked, scope, customer_id, metric, quantity, key) or AUTHORISE.row(*asked)
     if row[0] not in COUNTED:
         forget(proof, row[0])
         return None

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import OperationalError, errors
 from psycopg.pq import ExecStatus, TransactionStatus
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 # How each type that a statement answers is read, by its number in pg_type; as Django's cursor gives it.
 READ: dict[int, Callable[[bytes], Any]] = {
@@ -51,15 +48,31 @@ class Statement:
 
     def row(self, *parameters: Any) -> tuple[Any, ...]:
         """Return the row. Raises what Django's cursor would."""
+        row = self.row_alone(*parameters)
+        if row is None:
+            with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+                cursor.execute(self.spelt, parameters)
+                row = cursor.fetchone()
+        return row
+
+    def row_alone(self, *parameters: Any) -> tuple[Any, ...] | None:
+        """Return the row of a transaction of the statement's own; None, and nothing is asked, where it would be none.
+
+        So a procedure that commits on its way may be called by it.
+        """
         # Looked up once: each attribute of Django's `connection` is a search of its own.
         connection = connections[DEFAULT_DB_ALIAS]
-        if not _is_free(connection):
-            with connection.cursor() as cursor:
-                cursor.execute(self.spelt, parameters)
-                found: tuple[Any, ...] = cursor.fetchone()
-            return found
+        connection.ensure_connection()
+        kept: Any = connection.connection
+        if (
+            connection.in_atomic_block
+            or connection.execute_wrappers
+            or connection.queries_logged
+            or kept.pgconn.transaction_status != TransactionStatus.IDLE
+        ):
+            return None
         with connection.wrap_database_errors:
-            result = self._run(connection.connection, [None if each is None else _as_text(each) for each in parameters])
+            result = self._run(kept, [None if each is None else _as_text(each) for each in parameters])
         return tuple(
             None if (value := result.get_value(0, column)) is None else READ[result.ftype(column)](value)
             for column in range(result.nfields)
@@ -80,23 +93,6 @@ class Statement:
         _judged(kept.pgconn.prepare(self.name, self.text))
         names.add(self.name)
         return _judged(kept.pgconn.exec_prepared(self.name, parameters))
-
-
-def stands_alone() -> bool:
-    """Say whether a statement would be a transaction of its own, so that a procedure may commit in it."""
-    return _is_free(connections[DEFAULT_DB_ALIAS])
-
-
-def _is_free(connection: BaseDatabaseWrapper) -> bool:
-    """Say whether no transaction is open on a connection and nobody looks at its statements; open it if need be."""
-    connection.ensure_connection()
-    kept: Any = connection.connection
-    return not (
-        connection.in_atomic_block
-        or connection.execute_wrappers
-        or connection.queries_logged
-        or kept.pgconn.transaction_status != TransactionStatus.IDLE
-    )
 
 
 def _as_text(value: Any) -> bytes:

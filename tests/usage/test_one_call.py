@@ -30,17 +30,17 @@ def asked(monkeypatch):
     """Collect which of the two statements proved a key."""
     names: list[str] = []
 
-    def watched(statement):
-        kept = statement.row
-
+    def watched(statement, ask):
         def row(*parameters):
-            names.append(statement.name.decode())
-            return kept(*parameters)
+            found = ask(*parameters)
+            if found is not None:
+                names.append(statement.name.decode())
+            return found
 
         return row
 
-    for statement in (hot.AUTHORISE, hot.TRACK):
-        monkeypatch.setattr(statement, "row", watched(statement))
+    monkeypatch.setattr(hot.TRACK, "row_alone", watched(hot.TRACK, hot.TRACK.row_alone))
+    monkeypatch.setattr(hot.AUTHORISE, "row", watched(hot.AUTHORISE, hot.AUTHORISE.row))
     return names
 
 
