@@ -21,7 +21,7 @@ from tests.dashboard.conftest import seated
 from tests.queue import run_jobs, run_periodic, worker_rights
 from tests.staff.conftest import hire, looks
 from tests.staff.test_console import url_of
-from tests.trust.conftest import nth, owner  # noqa: F401  # a fixture of theirs
+from tests.trust.conftest import nth
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def looked():
     return found.state
 
 
-def test_staff_see_each_chain_and_have_one_gone_through_and_what_is_broken_is_red(acme, sealed, owner, tmp_path):  # noqa: F811  # a fixture
+def test_staff_see_each_chain_and_have_one_gone_through_and_what_is_broken_is_red(acme, sealed, owner, tmp_path):
     client, desk = hire("security"), seated(acme)
 
     before = page_of(client, sealed)
@@ -85,7 +85,7 @@ def test_staff_see_each_chain_and_have_one_gone_through_and_what_is_broken_is_re
     assert "The log does not hold" in desk.get("audit").content.decode()
 
 
-def test_the_worker_goes_through_each_chain_once_a_day_and_one_that_waits_is_late(acme, sealed, owner):  # noqa: F811  # a fixture
+def test_the_worker_goes_through_each_chain_once_a_day_and_one_that_waits_is_late(acme, sealed, owner):
     client = hire("security")
     with worker_rights():
         first, again = chains.verify_due(), chains.verify_due()

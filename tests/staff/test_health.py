@@ -3,60 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 
-import pytest
-from django.db import connection, connections
+from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from billing.models import StripeEvent
-from stackbe.kernel import tally
-from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.ids import new_id
 from stackbe.kernel.scope import PLATFORM
-from stackbe.kernel.tenancy import owned_by
-from stackbe.kernel.transactions import change
-from stackbe.mail.outgoing import record_asked
 from tests.staff.conftest import hire, looks
 from tests.staff.test_console import url_of
-from webhooks.models import Attempt, Delivery
 
 REASON = "The provider was down; it answers again."
-
-
-def failed_job():
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "insert into procrastinate_jobs (queue_name, task_name, args, status, attempts)"
-            " values ('default', 'mail.send', '{}', 'failed', 10) returning id"
-        )
-        return cursor.fetchone()[0]
-
-
-@pytest.fixture
-def troubles(acme):
-    """A failed job, an event that had to be looked for, a delivery that failed, mail that waits, an error of ours."""
-    moment = wall_clock()
-    with change(acme.scope):
-        event = StripeEvent(
-            **owned_by(acme.scope), account_id="acct_1", event_id="evt_1", type="customer.subscription.updated",
-            object_id="sub_1", created=moment, recovered=True,
-        )  # fmt: skip
-        event.save(force_insert=True)
-        delivery = Delivery(
-            **owned_by(acme.scope), event_id=new_id(), endpoint_id=new_id(), event_type="customer.created",
-            status="failed", attempts=8,
-        )  # fmt: skip
-        delivery.save(force_insert=True)
-        for status in (200, 500, 500):
-            Attempt(
-                **owned_by(acme.scope), delivery_id=delivery.pk, number=1, response_status=status, duration_ms=5
-            ).save(force_insert=True)
-        record_asked(acme.scope, new_id(), "magic_link", b"nobody", asked_at=moment - timedelta(seconds=90))
-    tally.count(tally.SERVER_ERROR)
-    tally.count(tally.SERVER_ERROR)
-    return failed_job(), event, delivery
 
 
 def test_it_shows_each_part_with_a_verdict_and_plots_from_a_few_queries(troubles):

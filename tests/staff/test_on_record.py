@@ -21,7 +21,6 @@ from tests.dashboard.conftest import seated
 from tests.queue import worker_rights
 from tests.staff.conftest import hire
 from tests.staff.test_console import url_of
-from tests.staff.test_health import troubles  # noqa: F401  # a fixture of theirs
 from tests.staff.test_permissions import TABLE
 
 REASON = "It was asked for in writing."
@@ -49,7 +48,7 @@ def effects():
         return cursor.fetchone()
 
 
-def test_each_deed_is_one_row_with_its_change_and_neither_without_the_other(acme, customer, troubles, monkeypatch):  # noqa: F811  # a fixture
+def test_each_deed_is_one_row_with_its_change_and_neither_without_the_other(acme, customer, troubles, monkeypatch):
     owner, client = seated(acme), hire("administrator")
     job, event, _ = troubles
     with change(acme.scope):

@@ -118,9 +118,13 @@ def test_forgeries_are_counted_and_then_turned_away(connected: StripeConnection,
     assert send(body, signed(body)).status_code == 200, "what is genuine is never limited"
 
 
-@pytest.mark.parametrize("age", [0, 290, -290])
-def test_a_genuine_event_is_kept_as_a_reference_and_queued(connected: StripeConnection, acme: Any, age: int):
+@pytest.mark.parametrize("age", [0, 299, -299])
+def test_a_genuine_event_is_kept_as_a_reference_and_queued(
+    connected: StripeConnection, acme: Any, age: int, monkeypatch: pytest.MonkeyPatch
+):
     run_jobs()
+    moment = time.time()
+    monkeypatch.setattr(time, "time", lambda: moment)  # however busy the machine is, it is as old as that
     body = event(connected.account_id)
 
     answer = send(body, signed(body, age=age))

@@ -48,7 +48,7 @@ def waiting() -> int:
 
 def until_waiting(number: int, *threads: threading.Thread) -> None:
     """Return once so many statements wait, or all of the threads are through."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 10
     while waiting() < number and any(thread.is_alive() for thread in threads):
         assert time.monotonic() < deadline
         time.sleep(0.005)
