@@ -440,20 +440,10 @@ STATEMENTS = {
 OPERATOR = {
     name: env.str(f"OPERATOR_{name.upper()}", default="")
     for name in (
-        "name",
-        "address",
-        "email",
-        "since",
-        "law",
-        "courts",
-        "officer",
-        "authority",
-        "fees",
-        "availability",
-        "liability",
-        "transfers",
+        "name", "address", "email", "since", "law", "courts", "officer", "authority", "fees", "availability",
+        "liability", "transfers",
     )
-}
+}  # fmt: skip
 # A folder with a privacy.md and terms.md of the operator's own, and who is asked about known vulnerabilities.
 OPERATOR_TEXTS = env.str("OPERATOR_TEXTS", default="")
 # Who may report API keys found in public: keys to check their signatures with, as JSON, or where the list is published.

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
 TRIAL_ENDING, PAYMENT_DUE = "trial_ending", "payment_due"
-
-
 HandOver = Callable[["Scope", UUID, str, UUID], None]
 
 

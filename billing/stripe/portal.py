@@ -66,16 +66,19 @@ def open_portal(
 
 def _made(scope: Scope, account: ConnectedAccount, params: Json, intent: Intent) -> Json:
     """Have Stripe make the page, by the app's configuration; one that somebody took away there is made anew."""
-    for again in (False, True):
-        asked = params | _configuration(scope, account)
-        try:
-            return perform(scope, intent, lambda asked=asked: account.create(KIND, asked, intent=intent))  # type: ignore[misc]  # bound in its own turn
-        except StripeRefused as refused:
-            if again or refused.param != "configuration":
-                raise
-            with change(scope):
-                forget_configuration(scope, account.id)
-    raise AssertionError("the second turn ends it")
+    try:
+        return _asked(scope, account, params, intent)
+    except StripeRefused as refused:
+        if refused.param != "configuration":
+            raise
+    with change(scope):
+        forget_configuration(scope, account.id)
+    return _asked(scope, account, params, intent)
+
+
+def _asked(scope: Scope, account: ConnectedAccount, params: Json, intent: Intent) -> Json:
+    configured = params | _configuration(scope, account)
+    return perform(scope, intent, lambda: account.create(KIND, configured, intent=intent))
 
 
 def _configuration(scope: Scope, account: ConnectedAccount) -> Json:

@@ -78,8 +78,10 @@ def _said(place: str) -> str:
 
 def _filled(place: str, unsaid: list[str]) -> str:
     """Return what stands in a place: the operator's words, ours, a table; or that nobody has said it, in bold."""
+    if place == "draft":
+        return _draft(unsaid)
     if place in MADE:
-        return MADE[place](unsaid)
+        return MADE[place]()
     said = _said(place) or OURS.get(place, "")
     if said or place not in WANTED:
         return said
@@ -92,38 +94,38 @@ def _draft(unsaid: list[str]) -> str:
     return f"**{UNFILLED}: whoever runs this copy has not said {', '.join(f'`{name}`' for name in unsaid)} yet.**"
 
 
-def _held(unsaid: list[str]) -> str:
+def _held() -> str:
     return _table(("Whose", "What", "Why", "Ground"), HELD)
 
 
-def _retention(unsaid: list[str]) -> str:
+def _retention() -> str:
     kept = [(row.kind, row.said) for row in retention.TABLE]
     return _table(("Kind", "Kept"), [*((kind, time) for kind, time, _ in retention.OTHERWISE), *kept])
 
 
-def _providers(unsaid: list[str]) -> str:
+def _providers() -> str:
     named = providers()
     if not named:
         return "**[who runs what, Stripe and the mail service among them: STATED_PROVIDERS]**"
     return _table(("Who", "Does", "Attested by"), [(each.name, each.does, each.attestation) for each in named])
 
 
-def _region(unsaid: list[str]) -> str:
+def _region() -> str:
     stated = settings.STATEMENTS.get("STATED_REGION", "")
     return f"In the region {stated}." if stated else "**[the region that the data lies in: STATED_REGION]**"
 
 
-def _officer(unsaid: list[str]) -> str:
+def _officer() -> str:
     said = _said("officer")
     return f". Data protection officer: {said}" if said else ""
 
 
-def _security_contact(unsaid: list[str]) -> str:
+def _security_contact() -> str:
     contact = settings.SECURITY_CONTACT.removeprefix("mailto:")
     return f", or to {contact}" if contact else ""
 
 
-def _cooling_off(unsaid: list[str]) -> str:
+def _cooling_off() -> str:
     return str(settings.TENANT_DELETION_DAYS)
 
 
@@ -133,8 +135,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-MADE: Mapping[str, Callable[[list[str]], str]] = {
-    "draft": _draft,
+MADE: Mapping[str, Callable[[], str]] = {
     "held": _held,
     "retention": _retention,
     "providers": _providers,

@@ -45,24 +45,12 @@ class Command(BaseCommand):
 
     def examine_stripe(self) -> None:
         """Say of each variable whether it holds what belongs there, and of the endpoints what Stripe knows."""
-        found = steps()
+        found = [*steps(), *texts()]
         for step in found:
             self.stdout.write(f"[{step.mark}] {step.about}: {step.sentence}")
-        texts = self.examine_texts()
         self.stdout.write("Mail was not looked at: --mail you@example.com sends one and looks.")
-        if wrong := [step.about for step in [*found, *texts] if step.mark == StripeMark.WRONG]:
+        if wrong := [step.about for step in found if step.mark == StripeMark.WRONG]:
             raise CommandError(f"Put right: {', '.join(wrong)}.")
-
-    def examine_texts(self) -> list[Step]:
-        """Say of the privacy policy and the terms what they lack: a fault in production, else what is to do."""
-        found = []
-        for name, title in operator.TEXTS.items():
-            unsaid = operator.missing(name)
-            mark = StripeMark.DONE if not unsaid else StripeMark.WRONG if settings.PRODUCTION else StripeMark.OPEN
-            sentence = f"It is a draft until you set {', '.join(unsaid)}." if unsaid else "It is filled in."
-            found.append(Step(title, mark, sentence))
-            self.stdout.write(f"[{mark}] {title}: {sentence}")
-        return found
 
     def examine_mail(self, address: str, selector: str) -> None:
         """Send a mail, and look at what DNS says of the domain that it comes from."""
@@ -100,3 +88,14 @@ class Command(BaseCommand):
             sentence = f"{domain} is no domain on the Internet. Set DEFAULT_FROM_EMAIL to an address of your own."
             return [Finding("Domain", Mark.BAD, sentence)]
         return doctor.examine(domain, selector)
+
+
+def texts() -> list[Step]:
+    """Say of the privacy policy and the terms what they lack: a fault in production, else what is to do."""
+    found = []
+    for name, title in operator.TEXTS.items():
+        unsaid = operator.missing(name)
+        mark = StripeMark.DONE if not unsaid else StripeMark.WRONG if settings.PRODUCTION else StripeMark.OPEN
+        sentence = f"It is a draft until you set {', '.join(unsaid)}." if unsaid else "It is filled in."
+        found.append(Step(title, mark, sentence))
+    return found
