@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 # Sealing and keeping heads come every minute: what waits for longer than this, waits for a worker that is not there.
 DUE, WINDOW = timedelta(minutes=10), timedelta(hours=2)
 ON_ITS_PAGE = frozenset({"kept_in", "outcome", "found"})
-HOLDS, LATE_SHOWN, NOT_SEALED, NOT_KEPT, BROKEN = "Holds", "Late", "Not sealed", "Head not kept", "Broken"
+HOLDS, NEW, LATE_SHOWN = "Holds", "New", "Late"
+NOT_SEALED, NOT_KEPT, BROKEN = "Not sealed", "Head not kept", "Broken"
 
 
 @register(Chain, site=console)
@@ -64,7 +65,8 @@ class ChainRows(ConsoleAdmin):
     @display(
         description="state",
         label={
-            HOLDS: "success", BROKEN: "danger", LATE_SHOWN: "danger", NOT_SEALED: "danger", NOT_KEPT: "danger",
+            HOLDS: "success", NEW: "info", BROKEN: "danger",
+            LATE_SHOWN: "danger", NOT_SEALED: "danger", NOT_KEPT: "danger",
         },
     )  # fmt: skip
     def state(self, row: Any) -> str:
@@ -128,6 +130,7 @@ def state_of(row: Any) -> str:
     behind = (row.kept_sequence or 0) < (row.seals or 0) and row.sealed_at is not None
     if settings.AUDIT_HEADS and behind and row.sealed_at < moment - DUE:
         return NOT_KEPT
-    if row.verified_at is None or row.verified_at < moment - LATE:
-        return LATE_SHOWN
-    return HOLDS
+    if row.verified_at is None:
+        # The worker's first pass comes within the hour.
+        return NEW if row.pk >= first_id(moment - LATE) else LATE_SHOWN
+    return LATE_SHOWN if row.verified_at < moment - LATE else HOLDS

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
-from stackbe.kernel.ids import encode
+from stackbe.kernel.ids import encode, first_id
 from stackbe.kernel.scope import PLATFORM
 from stackbe.kernel.transactions import change, reading
+from stackbe.staff.chain_rows import state_of
 from stackbe.trust.checks.access import whole_chains
 from stackbe.trust.checks.asking import as_role
 from stackbe.trust.checks.shapes import Found, State
@@ -61,7 +63,7 @@ def test_staff_see_each_chain_and_have_one_gone_through_and_what_is_broken_is_re
     run_jobs()
     after, listed = page_of(client, sealed), client.get(url_of("trust.Chain")).content.decode()
 
-    assert (" Late " in before, "None yet" in before, str(tmp_path / "heads") in before) == (True, True, True)
+    assert (" New " in before, "None yet" in before, str(tmp_path / "heads") in before) == (True, True, True)
     assert "Asked for" in asked.content.decode()
     assert " Holds " in after
     assert re.search(r"\d+ rows in \d\.\d\d s, compared with the kept head", after)
@@ -109,3 +111,12 @@ def test_the_worker_goes_through_each_chain_once_a_day_and_one_that_waits_is_lat
     run_periodic("trust.verify_chains")
     assert "a head that was kept" not in page_of(client, sealed)
     assert " Holds " in page_of(client, sealed)
+
+
+def test_a_chain_that_nobody_has_gone_through_is_new_until_a_pass_is_overdue():
+    begun = {"holds": None, "waits": False, "seals": 0, "sealed_at": None, "kept_sequence": None, "verified_at": None}
+    ages = {"New": timedelta(hours=1), "Late": timedelta(hours=31)}
+
+    shown = [state_of(SimpleNamespace(**begun, pk=first_id(wall_clock() - age))) for age in ages.values()]
+
+    assert shown == list(ages)
