@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from django.db import connection, connections
 from hypothesis import settings as hypothesis_settings
@@ -55,6 +56,13 @@ def committed(django_db_blocker: DjangoDbBlocker, django_db_setup: None) -> Iter
         yield
         connections.close_all()
         databases.reset(os.environ["STACKBE_TEST_DATABASE"])
+
+
+@pytest.fixture
+def owner(committed: None) -> Iterator[psycopg.Connection]:
+    """Give a connection of the tables' owner."""
+    with psycopg.connect(databases.owner_url(os.environ["STACKBE_TEST_DATABASE"]), autocommit=True) as connected:
+        yield connected
 
 
 @pytest.fixture

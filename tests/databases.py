@@ -18,10 +18,14 @@ from tests.plugin import as_role
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def owner_url(name: str) -> str:
+    """Return the URL under which the owner of a test database's tables connects."""
+    return as_role(os.environ["STACKBE_TEST_MAINTENANCE_URL"], "stackbe_owner", name)
+
+
 def maintenance() -> psycopg.Connection[tuple[object, ...]]:
     """Connect to the server's own database as the role that owns ours."""
-    url = as_role(os.environ["STACKBE_TEST_MAINTENANCE_URL"], "stackbe_owner", "postgres")
-    return psycopg.connect(url, autocommit=True)
+    return psycopg.connect(owner_url("postgres"), autocommit=True)
 
 
 def schema_digest() -> str:
@@ -49,12 +53,10 @@ def template() -> str:
 def _make_template(server: psycopg.Connection[tuple[object, ...]], name: str) -> None:
     draft = f"{name}_draft"
     server.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(draft)))
-    url = os.environ["STACKBE_TEST_MAINTENANCE_URL"]
     server.execute(sql.SQL("create database {} owner stackbe_owner template template0").format(sql.Identifier(draft)))
-    owner_url = as_role(url, "stackbe_owner", draft)
-    with psycopg.connect(as_role(url, "stackbe_owner", draft), autocommit=True) as database:
+    with psycopg.connect(owner_url(draft), autocommit=True) as database:
         roles.prepare_database(database)
-    environment = {**os.environ, "STACKBE_ROLE": "owner", "DATABASE_OWNER_URL": owner_url}
+    environment = {**os.environ, "STACKBE_ROLE": "owner", "DATABASE_OWNER_URL": owner_url(draft)}
     command = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
     environment["DJANGO_SETTINGS_MODULE"] = "stackbe.settings"
     subprocess.run(command, check=True, cwd=ROOT, env=environment)
@@ -84,8 +86,7 @@ def drop(name: str) -> None:
 
 def reset(name: str) -> None:
     """Empty every table of ours that holds anything, as the owner: the serving roles may not truncate."""
-    url = as_role(os.environ["STACKBE_TEST_MAINTENANCE_URL"], "stackbe_owner", name)
-    with psycopg.connect(url, autocommit=True) as database:
+    with psycopg.connect(owner_url(name), autocommit=True) as database:
         names = [
             str(row[0])
             for row in database.execute(

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
-import psycopg
-import pytest
-
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.tasks import make_partitions
-from tests.databases import as_role
 from tests.queue import worker_rights
-
-
-@pytest.fixture
-def owner(committed):
-    """A connection of the tables' owner."""
-    url = as_role(os.environ["STACKBE_TEST_MAINTENANCE_URL"], "stackbe_owner", os.environ["STACKBE_TEST_DATABASE"])
-    with psycopg.connect(url, autocommit=True) as owner:
-        yield owner
 
 
 def test_the_worker_makes_what_comes_and_drops_what_is_old_and_empty(owner):

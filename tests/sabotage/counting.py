@@ -40,10 +40,29 @@ SABOTAGES = [
         sql=weakened("usage_count", ("set used = x.used - p_quantity", "set used = x.used")),
     ),
     Sabotage(
+        "a-batch-that-looks-once",
+        31,
+        "a batch looks at the counters again once it holds them",
+        ("usage/test_count.py::test_a_batch_and_single_events_never_pass_the_limit_together",),
+        sql=weakened(
+            "usage_count_all",
+            ("if mine is null then return; end if;", "if mine is null then return; end if; perform pg_sleep(0.3);"),
+            ("and coalesce(c.used + e.total <= e.granted + c.carried - c.passed_on, true)", ""),
+            ("and coalesce((c.used + e.total)::numeric * 100 < e.allowed::numeric * e.first, true)", ""),
+        ),
+    ),
+    Sabotage(
+        "keys-that-a-batch-forgets",
+        31,
+        "an idempotency key counts once, alone or in a batch",
+        ("usage/test_count.py::test_a_key_counts_once_alone_and_in_a_batch",),
+        sql=weakened("usage_count_all", ("and not exists (select from known k where k.counter = c.id)", "")),
+    ),
+    Sabotage(
         "keys-not-remembered",
         31,
         "an idempotency key counts once",
-        ("usage/test_races.py::test_a_key_counts_once_on_both_sides_of_a_periods_end",),
+        ("usage/test_track.py::test_a_key_counts_once_across_a_periods_end",),
         sql=weakened("usage_track", ("and x.period_start >= coalesce(before, starts)", "and x.period_start >= starts")),
     ),
     Sabotage(

@@ -16,7 +16,7 @@ from billing.stripe.sandbox.customers import CARD
 from stackbe.kernel.serializers import holds_card_number
 from stackbe.trust.checks.scanning import UUID
 from tests.cast import found_company
-from tests.plugin import as_role
+from tests.databases import owner_url
 from tests.queue import run_jobs
 from tests.stripe.conftest import Shop
 from tests.stripe.test_inbox import CONNECT, send, signed
@@ -69,10 +69,9 @@ def every_event(shop: Shop) -> list[dict[str, Any]]:
 
 def tables() -> dict[str, list[str]]:
     """Return every row of every table of ours as text, read by their owner with the walls down for a moment."""
-    url = as_role(os.environ["STACKBE_TEST_MAINTENANCE_URL"], "stackbe_owner", os.environ["STACKBE_TEST_DATABASE"])
     found: dict[str, list[str]] = {}
     connections.close_all()
-    with psycopg.connect(url) as database:
+    with psycopg.connect(owner_url(os.environ["STACKBE_TEST_DATABASE"])) as database:
         names = [row[0] for row in database.execute(
             "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace"
             " where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relispartition"

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
 from stackbe.kernel.clock import render, wall_clock
 from tests.refusals import CARD, assert_needs_credential, assert_needs_scope, assert_refuses_each, never
 from tests.usage.stage import add_metric, make_customer, make_subscriber
+from usage.serializers import BatchInput
+from usage.views.usage import plain_events
 
 PATH = "/usage/track/batch"
+GOOD = {"customerId": "cust_01jd0000000000000000000000", "metric": "calls"}
+ODD = {
+    "customerId": ["cust_01JD0000000000000000000000", "nonsense", None],
+    "metric": [" calls", "", 5],
+    "quantity": [7, 0, -1, "1", True, 10**13],
+    "idempotencyKey": ["k1", "job-4711", "", " k", None, CARD, 7],
+    "timestamp": ["2026-11-27T10:00:00Z", "2026-11-27T10:00:00.5+05:30", "2026-11-27T10:00:00", "today", 5, None],
+    "value": ["x"],
+}
+oddities = some.sampled_from(sorted(ODD)).flatmap(
+    lambda name: some.tuples(some.just(name), some.sampled_from(ODD[name]))
+)
+bodies = some.fixed_dictionaries(
+    {"events": some.lists(some.lists(oddities, max_size=2).map(lambda odd: GOOD | dict(odd)), max_size=3)},
+    optional={"atomic": some.just(True)},
+)
 
 
 def test_each_event_has_its_result_in_the_order_given(acme, acme_api, ada):
@@ -48,6 +69,23 @@ def test_an_event_with_a_bad_field_says_which(acme, acme_api, ada):
 
     assert [r.get("code") for r in results] == ["VALIDATION_ERROR"] * 3 + [None]
     assert [r["message"].partition(":")[0] for r in results[:3]] == ["timestamp", "value", "value"]
+
+
+def test_ordinary_events_are_read_as_the_whole_shape_reads_them():
+    read = []
+
+    @settings(max_examples=300, deadline=None)
+    @given(body=bodies)
+    def compare(body):
+        form = BatchInput(data=body)
+        short = plain_events(body)
+        if short:
+            assert form.is_valid(), form.errors
+            assert short == [dict(event) for event in form.validated_data["events"]]
+            read.append(short)
+
+    compare()
+    assert len(read) > 10
 
 
 def test_a_thousand_events_are_a_handful_of_queries(acme_api, ada, django_assert_max_num_queries):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
@@ -20,8 +22,9 @@ from tests.cast import Api, found_company
 from tests.usage.stage import Subscriber, add_metric, allow, make_customer, make_subscriber, move_clock
 from tests.usage.test_races import together
 from usage.models import Counter
-from usage.services.track import count_event, key_digest, run_track
+from usage.services.track import count_event, key_digest, run_track, track_batch
 
+MOMENT = timedelta(milliseconds=1)  # what a batch takes to begin
 METRICS = ("ever", "monthly", "daily", "billed", "highest")
 KEPT = (
     "metric__name", "period_start", "period_end", "used", "included", "credited", "carried", "passed_on", "held",
@@ -37,8 +40,14 @@ terms = some.fixed_dictionaries(
 )
 metrics = some.sampled_from(METRICS)
 events = some.tuples(some.just("count"), metrics, some.integers(0, 30), some.sampled_from(["k1", "k2", None, None]))
+batches = some.lists(
+    some.tuples(metrics, some.integers(0, 30), some.sampled_from(["k1", "k2", "k3", None, None, None]),
+                some.sampled_from([None, None, None, 0, 20, 200])),
+    min_size=1, max_size=6,
+)  # fmt: skip
 acts = some.one_of(
     events, events, events, events,
+    some.tuples(some.just("many"), batches), some.tuples(some.just("many"), batches),
     some.tuples(some.just("allow"), metrics, terms),
     some.tuples(some.just("hold"), metrics, some.integers(1, 5)),
     some.tuples(some.just("grant"), metrics, some.integers(1, 50)),
@@ -52,7 +61,7 @@ class Twins:
     """Two customers who have the same, one counted in short and one by the step."""
 
     def __init__(self, company: Any, number: int) -> None:
-        self.company = company
+        self.company, self.moment = company, wall_clock()
         self.api = Api(company.key)
         self.hours = 0
         self.begins = wall_clock().replace(microsecond=0) - timedelta(days=3)
@@ -80,18 +89,49 @@ class Twins:
 
     def _counted(self, who: Subscriber, way: str, metric: str, quantity: int, key: str | None) -> Any:
         scope = self.company.scope
+        moment = self.moment = self.moment if way == "w" else now(scope)
+        if way == "w":
+            return self._stepped(who, metric, quantity, key, moment, moment)
+        event = {"tenant_id": scope.tenant_id, "app_id": scope.app, "customer_id": who.uuid, "metric": metric}
         digest = None if key is None else key_digest(key)
         with change(scope):
-            moment = self.moment = getattr(self, "moment", None) if way == "w" else now(scope)
-            event = {"tenant_id": scope.tenant_id, "app_id": scope.app, "customer_id": who.uuid, "metric": metric}
             try:
-                if way == "s":
-                    return count_event(**event, quantity=quantity, key=digest, moment=moment).as_reply()
-                return run_track(
-                    **event, quantity=quantity, value=None, key=digest, at=moment, moment=moment
-                ).as_reply()
+                return count_event(**event, quantity=quantity, key=digest, moment=moment).as_reply()
             except ApiError as refused:
-                return refused.code, refused.extra
+                return refused.code, (refused.extra or {}).get("usage")
+
+    def many(self, batch: list[tuple[str, int, str | None, int | None]]) -> None:
+        """Count a batch for one, and its events in the batch's order by the step for the other."""
+        scope, [short, whole] = self.company.scope, self.both
+        with change(scope):
+            moment = now(scope)
+            events = [
+                {"customer_id": short.uuid, "metric": metric, "quantity": quantity}
+                | ({} if key is None else {"idempotency_key": key})
+                | ({} if ago is None else {"timestamp": moment - timedelta(minutes=ago)})
+                for metric, quantity, key, ago in batch
+            ]
+            results = track_batch(scope, events)
+        order = sorted(
+            range(len(events)), key=lambda n: (events[n]["metric"], events[n].get("timestamp", moment + MOMENT))
+        )
+        for n in order:
+            metric, quantity, key, _ = batch[n]
+            stepped = self._stepped(whole, metric, quantity, key, events[n].get("timestamp", moment), moment)
+            assert results[n] == stepped or stepped == (results[n]["code"], results[n].get("usage"))
+        assert self.rows(short) == self.rows(whole)
+
+    def _stepped(
+        self, who: Subscriber, metric: str, quantity: int, key: str | None, at: datetime, moment: datetime
+    ) -> Any:
+        scope = self.company.scope
+        event = {"tenant_id": scope.tenant_id, "app_id": scope.app, "customer_id": who.uuid, "metric": metric}
+        digest = None if key is None else key_digest(key)
+        with change(scope):
+            try:
+                return run_track(**event, quantity=quantity, value=None, key=digest, at=at, moment=moment).as_reply()
+            except ApiError as refused:
+                return refused.code, (refused.extra or {}).get("usage")
 
     def allow(self, metric: str, terms: dict[str, Any]) -> None:
         for who in self.both:
@@ -178,6 +218,20 @@ def test_a_key_that_comes_several_times_at_once_counts_once(ada):
     assert counted(ada) == 12
 
 
+def test_months_that_were_analyzed_while_empty_are_read_by_their_index(ada, owner):
+    owner.execute("analyze usage_record")
+    scope = ada.company.scope
+    with change(scope), connection.cursor() as cursor:
+        cursor.execute("discard plans")
+        for number in range(8):
+            event = {"tenant_id": scope.tenant_id, "app_id": scope.app, "customer_id": ada.uuid, "metric": "exports"}
+            count_event(**event, quantity=1, key=key_digest(f"k{number}"), moment=now(scope))
+        cursor.execute(
+            "select sum(seq_scan), sum(idx_scan) > 0 from pg_stat_xact_user_tables where relname like 'usage_record_%'"
+        )
+        assert cursor.fetchone() == (0, True)
+
+
 def test_racers_in_short_never_pass_the_limit(ada):
     def racer():
         api = Api(ada.company.key)
@@ -187,6 +241,32 @@ def test_racers_in_short_never_pass_the_limit(ada):
 
     assert answers.count(200) == 8
     assert counted(ada) == 24
+
+
+def test_a_batch_and_single_events_never_pass_the_limit_together(ada):
+    def in_a_batch():
+        results = Api(ada.company.key).post("/usage/track/batch", {"events": [ada.event("exports")] * 18}).json()
+        return [each["success"] for each in results["results"]]
+
+    def one_by_one():
+        time.sleep(0.05)  # the batch has looked by now
+        api = Api(ada.company.key)
+        return [api.post("/usage/track", ada.event("exports")).status_code == 200 for _ in range(5)]
+
+    answers = list(chain.from_iterable(together(in_a_batch, *[one_by_one] * 3)))
+
+    assert answers.count(True) == 24
+    assert counted(ada) == 24
+
+
+def test_a_key_counts_once_alone_and_in_a_batch(ada):
+    add_metric(ada.company, name="ever", resets="never")
+    api, keyed = Api(ada.company.key), ada.event("ever", idempotencyKey="k1")
+    api.post("/usage/track", keyed)
+
+    results = api.post("/usage/track/batch", {"events": [keyed, ada.event("ever", idempotencyKey="k2")]}).json()
+
+    assert [each["currentUsage"] for each in results["results"]] == [1, 2]
 
 
 def test_one_who_crosses_a_threshold_is_told_of_it_once(ada):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -11,9 +12,10 @@ from apikeys.hot import proof_of
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.errors import ApiError
 from stackbe.kernel.hot import Answer, Asked, HotView, answer, gate, json_body, refusal
-from stackbe.kernel.serializers import holds_card_number
+from stackbe.kernel.serializers import Timestamp, holds_card_number
 from usage import hot
 from usage.serializers import (
+    MOST_EVENTS,
     BatchInput,
     BatchOutput,
     CustomerQuery,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 SCOPE = "usage:write"
 PLAIN = frozenset({"customerId", "metric", "quantity", "idempotencyKey"})
+TIMESTAMP = Timestamp()
 MOST = 10**12
 LONGEST = 255
 SHORTER_THAN_CARDS = 12
@@ -88,7 +91,8 @@ class TrackBatch(ApiView):
     @operation(input=BatchInput, output=BatchOutput, idempotent=False)
     def post(self, request: Request) -> Response:
         """Count up to 1,000 events in one transaction; each has its own result."""
-        return Response({"results": track.track_batch(self.scope, self.parse()["events"])})
+        events = plain_events(request.data) or self.parse()["events"]
+        return Response({"results": track.track_batch(self.scope, events)})
 
 
 class Sync(ApiView):
@@ -141,9 +145,9 @@ class Usage(ApiView):
         return Response({"billingPeriod": period, "metrics": figures})
 
 
-def plain_event(body: dict[str, Any]) -> tuple[UUID, str, int, str | None] | None:
+def plain_event(body: Any) -> tuple[UUID, str, int, str | None] | None:
     """Return the parts of an ordinary event, or None for what must be judged field by field."""
-    if not body.keys() <= PLAIN:
+    if not isinstance(body, dict) or not body.keys() <= PLAIN:
         return None
     customer_id = hot.decoded_customer(body.get("customerId"))
     metric: str = body.get("metric", "")
@@ -156,6 +160,30 @@ def plain_event(body: dict[str, Any]) -> tuple[UUID, str, int, str | None] | Non
     if "idempotencyKey" in body and not is_plain_key(key):
         return None
     return customer_id, metric, quantity, key
+
+
+def plain_events(body: Any) -> list[dict[str, Any]] | None:
+    """Return what `BatchInput` would make of a body of ordinary events, or None for what must be judged by it."""
+    events = body.get("events") if isinstance(body, dict) and len(body) == 1 else None
+    if not isinstance(events, list) or len(events) > MOST_EVENTS:
+        return None
+    found = []
+    for event in events:
+        timed = isinstance(event, dict) and "timestamp" in event
+        plain = plain_event({k: v for k, v in event.items() if k != "timestamp"} if timed else event)
+        if plain is None:
+            return None
+        customer_id, metric, quantity, key = plain
+        made = {"customer_id": customer_id, "metric": metric, "quantity": quantity}
+        if key is not None:
+            made["idempotency_key"] = key
+        if timed:
+            try:
+                made["timestamp"] = TIMESTAMP.to_internal_value(event["timestamp"])
+            except ValidationError:
+                return None
+        found.append(made)
+    return found
 
 
 def is_plain_key(key: Any) -> bool:
