@@ -72,7 +72,8 @@ def mixed(asked, turn, unique):
         return check(asked, turn, unique)
     if kind < 80:
         return track(asked, turn, unique)
-    customer = customer_of(asked, turn)
+    # Another for the same question each time: credits of one customer alone would pile up.
+    customer = customer_of(asked, turn + turn // 100)
     if kind < 85:
         return "GET", f"/v1/usage/check?customerId={customer}&metric=api_calls", bearer(asked), None
     if kind < 90:

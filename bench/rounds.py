@@ -9,6 +9,7 @@ import os
 import platform
 import secrets
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -60,6 +61,8 @@ def enter(module):
     except RunnerError as error:
         raise SystemExit(str(error)) from error
     venv.enter(["-m", module, *sys.argv[1:]])
+    # Whoever is told to stop takes along what was stood up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{module} was stopped"))
 
 
 def as_asked(asked):
