@@ -14,7 +14,7 @@ from stackbe.kernel.audit import audit, seal_audit_rows
 from stackbe.kernel.transactions import change
 from tests.cast import found_company
 from tests.dashboard.conftest import desk, desk_of  # noqa: F401  # fixtures of theirs
-from tests.plugin import as_role
+from tests.databases import owner_url
 
 
 @pytest.fixture
@@ -30,9 +30,8 @@ def chain(acme):
 @pytest.fixture
 def owner():
     """The owner, with the wall and the trigger out of the way, as a thief of the server would have it."""
-    url = as_role(os.environ["STACKBE_TEST_MAINTENANCE_URL"], "stackbe_owner", os.environ["STACKBE_TEST_DATABASE"])
     tables = ("kernel_auditevent", "kernel_auditseal")
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(owner_url(os.environ["STACKBE_TEST_DATABASE"]), autocommit=True) as connection:
         for table in tables:
             connection.execute(f"alter table {table} no force row level security")
             connection.execute(f"alter table {table} disable trigger user")

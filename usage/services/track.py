@@ -47,7 +47,7 @@ order by g.place
 """  # noqa: S608  # likewise
 COUNT_ALL = f"""
 select place, {SEEN} from usage_count_all(%s, %s, %s::uuid[], %s::text[], %s::bigint[], %s::bytea[], %s)
-"""  # noqa: S608  # likewise
+"""  # noqa: S608  # no value in it
 LOCK_CUSTOMERS = """
 select from accounts_customer where id = any(%s::uuid[]) and app_id = %s order by id for no key update
 """
