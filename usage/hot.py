@@ -25,10 +25,10 @@ CHECK = Statement(
 )
 AUTHORISE = Statement(
     "apikeys_authorise",
-    "select outcome, tenant_id, app_id, array_to_string(scopes, ' '), clock_offset_ms, hot_limit, remaining,"
-    " reset_ms from apikeys_authorise(%s, %s, %s, %s)",
+    "select json_build_array(outcome, tenant_id, app_id, scopes, clock_offset_ms, hot_limit, remaining, reset_ms)::text"
+    " from apikeys_authorise(%s, %s, %s, %s)",
 )
-TRACK = Statement("usage_track_keyed", "call usage_track_keyed(%s, %s, %s, %s, %s, %s, %s, %s, %s)")
+TRACK = Statement("usage_track_proved", "call usage_track_proved(%s, %s, %s, %s, %s, %s, %s, %s, %s)")
 FEATURE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -54,7 +54,7 @@ class Authorised:
     scopes: list[str]
     moment: datetime
     allowance: Allowance
-    counted: tuple[Any, ...] | None
+    counted: list[Any] | None
 
 
 def check(proof: Proof, customer_id: UUID) -> Checked | None:
@@ -83,18 +83,20 @@ def authorise_event(
     """
     moment = wall_clock()
     asked = (proof.text.lookup, proof.digest, proof.wanted_app, moment)
-    row = TRACK.row_alone(*asked, scope, customer_id, metric, quantity, key) or AUTHORISE.row(*asked)
-    if row[0] not in COUNTED:
-        forget(proof, row[0])
+    [answer] = TRACK.row_alone(*asked, scope, customer_id, metric, quantity, key) or AUTHORISE.row(*asked)
+    outcome, tenant_id, app_id, scopes, offset_ms, limit, remaining, reset_ms, *counted = orjson.loads(answer)
+    if outcome not in COUNTED:
+        forget(proof, outcome)
         return None
-    outcome, tenant_id, app_id, scopes, offset_ms, limit, remaining, reset_ms, *counted = row
+    if counted:
+        counted[4:6] = [each and datetime.fromisoformat(each) for each in counted[4:6]]
     return Authorised(
-        tenant_id,
-        app_id,
-        scopes.split(),
+        UUID(tenant_id),
+        UUID(app_id),
+        scopes,
         moment + timedelta(milliseconds=offset_ms),
         allowance(outcome, limit, remaining, reset_ms),
-        tuple(counted) if counted and counted[0] else None,
+        counted or None,
     )
 
 

@@ -18,6 +18,9 @@ def with_keys_own(statement):
     return statement.replace(BEFORE, AFTER)
 
 
+FIND_HOT = with_keys_own(HOT.FIND)
+
+
 class Migration(migrations.Migration):
     dependencies = [("apikeys", "0005_link_wanted")]
 
@@ -39,6 +42,6 @@ class Migration(migrations.Migration):
             " scopes text[], bound boolean, last_used_at timestamptz, expires_at timestamptz,"
             " revoked_at timestamptz, suspended boolean, app_found boolean, clock_offset_ms bigint,"
             " hot_limit integer)",
-            with_keys_own(HOT.FIND),
+            FIND_HOT,
         ),
     ]

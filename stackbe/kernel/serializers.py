@@ -58,7 +58,8 @@ def holds_card_number(text: str) -> bool:
     A run of more digits than any card has is no card; neither is one repeated digit. Few texts have as many digits as
     the shortest, which is soon counted where it needs no normal form.
     """
-    if text.isascii() and sum(map(text.count, DIGITS)) < CARD_LENGTHS.start:
+    least = CARD_LENGTHS.start
+    if text.isascii() and (len(text) < least or sum(map(text.count, DIGITS)) < least):
         return False
     for run in DIGIT_RUN.finditer(unicodedata.normalize("NFKC", text)):
         digits = re.sub(r"\D", "", run.group())

@@ -85,7 +85,7 @@ def test_one_call_answers_as_two_do(ada, asked):
 
     assert answers[0] == answers[1]
     assert [status for status, *_ in answers[0]] == [200, 200, 200, 409, 200, 404, 404, 403, 403]
-    assert asked == ["usage_track_keyed"] * 9 + ["apikeys_authorise"] * 9
+    assert asked == ["usage_track_proved"] * 9 + ["apikeys_authorise"] * 9
     assert counted(ada) == 2 * (1 + 3 + 9)
 
 
@@ -96,7 +96,7 @@ def test_one_call_counts_by_the_clock_of_the_app(ada, asked):
     later = Api(ada.company.key).post("/usage/track", ada.event()).json()
 
     assert later["currentUsage"] == 1
-    assert asked == ["usage_track_keyed"] * 2
+    assert asked == ["usage_track_proved"] * 2
 
 
 def test_what_a_key_may_no_more_is_not_counted(ada, asked):
@@ -111,5 +111,5 @@ def test_what_a_key_may_no_more_is_not_counted(ada, asked):
         ApiKey.objects.within(company.scope).update(revoked_at="2026-01-01T00:00:00Z")
     assert statuses == [200, 429, 429]
     assert api.post("/usage/track", ada.event()).status_code == 401
-    assert set(asked) == {"usage_track_keyed"}
+    assert set(asked) == {"usage_track_proved"}
     assert counted(ada) == 1

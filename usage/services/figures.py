@@ -96,14 +96,15 @@ class Figures:
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as the API shows them."""
+        period = period_as_json(self.starts, self.ends)
         shown = {
             "metric": self.metric,
             "currentUsage": self.used,
             "limit": self.limit,
             "remaining": self.remaining,
             "held": self.held,
-            "billingPeriod": period_as_json(self.starts, self.ends),
-            "resetsAt": render(self.ends),
+            "billingPeriod": period,
+            "resetsAt": period["end"],
         }
         return shown | self.windows_as_json()
 

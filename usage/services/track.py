@@ -9,10 +9,12 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import connection
 
 from accounts.errors import CustomerNotFound
 from stackbe.kernel import crypto
+from stackbe.kernel.arrays import array, array_of_bytes
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ApiError, ValidationFailed
 from stackbe.kernel.scope import Scope
@@ -34,6 +36,7 @@ TRACK = Statement("usage_track", f"select {SEEN} from usage_track(%s, %s, %s, %s
 COUNT = Statement("usage_count", f"select {SEEN} from usage_count(%s, %s, %s, %s, %s, %s, %s)")  # noqa: S608  # likewise
 STEP = f"select {SEEN}, counter_id from usage_track(%s, %s, %s, %s, %s, null, %s, %s, %s, %s, %s)"  # noqa: S608  # likewise
 COLUMNS = ("customer_id", "metric", "quantity", "value", "key", "at")
+OF_ORDINARY = ("customer_id", "metric", "quantity", "key")
 # A function that is called for each row of a list is called in the list's order.
 TRACK_ALL = f"""
 with given as materialized (
@@ -45,9 +48,14 @@ from given g cross join lateral
   usage_track(%s, %s, g.customer, g.metric, g.quantity, g.value, g.key, g.at, %s) as t
 order by g.place
 """  # noqa: S608  # likewise
-COUNT_ALL = f"""
-select place, {SEEN} from usage_count_all(%s, %s, %s::uuid[], %s::text[], %s::bigint[], %s::bytea[], %s)
-"""  # noqa: S608  # no value in it
+PERIOD = (5, 6)  # where a row of the following has its two moments
+# One text for all rows: moments, of which few differ, are read once each.
+COUNT_ALL = """
+select json_agg(
+  json_build_array(place, outcome, used, allowed, mode, starts, ends, held, windows::text, limited_by)
+)::text
+from usage_count_all(%s, %s, %s::uuid[], %s::text[], %s::bigint[], %s::bytea[], %s)
+"""
 LOCK_CUSTOMERS = """
 select from accounts_customer where id = any(%s::uuid[]) and app_id = %s order by id for no key update
 """
@@ -258,20 +266,33 @@ def _hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def _rows_of(
-    scope: Scope, events: list[dict[str, Any]], ordinary: list[int], moment: datetime
-) -> list[tuple[Any, ...]]:
+def _rows_of(scope: Scope, events: list[dict[str, Any]], ordinary: list[int], moment: datetime) -> list[Sequence[Any]]:
     """Return a row for each event, as the step gives it."""
-    found: dict[int, tuple[Any, ...]] = {}
+    found: dict[int, Sequence[Any]] = {}
     if ordinary:
-        columns = [[events[place][name] for place in ordinary] for name in ("customer_id", "metric", "quantity", "key")]
-        with connection.cursor() as cursor:
-            cursor.execute(COUNT_ALL, [scope.tenant_id, scope.app, *columns, moment])
-            found = {ordinary[place - 1]: tuple(row) for place, *row in cursor.fetchall()}
+        counted = _count_all(scope, [events[place] for place in ordinary], moment)
+        found = {ordinary[place - 1]: row for place, *row in counted}
     left = [place for place in range(len(events)) if place not in found]
     if left:
         found |= zip(left, _run_all(scope, [events[place] for place in left], moment), strict=True)
     return [found[place] for place in range(len(events))]
+
+
+def _count_all(scope: Scope, each: list[dict[str, Any]], moment: datetime) -> list[list[Any]]:
+    """Count ordinary events together; return the place from 1, then the step's row, of those that were counted."""
+    customers, metrics, quantities, keys = ([event[name] for event in each] for name in OF_ORDINARY)
+    columns = (array(customers), metrics, array(quantities), array_of_bytes(keys))
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_ALL, [scope.tenant_id, scope.app, *columns, moment])
+        (answer,) = cursor.fetchone()
+    rows: list[list[Any]] = orjson.loads(answer or "[]")
+    moments: dict[str, datetime] = {}
+    for row in rows:
+        for place in PERIOD:
+            text = row[place]
+            if text is not None:
+                row[place] = moments.get(text) or moments.setdefault(text, datetime.fromisoformat(text))
+    return rows
 
 
 def _run_all(scope: Scope, each: list[dict[str, Any]], moment: datetime) -> list[tuple[Any, ...]]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from stackbe.kernel.arrays import array
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.crypto import SealBroken
 from stackbe.kernel.ids import encode
 from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import reading
-from webhooks.dispatch.arrays import array
 from webhooks.dispatch.fanout import ACTOR
 from webhooks.dispatch.queue import Parcel, Unsendable
 from webhooks.models import Event, WebhookEndpoint

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from stackbe.kernel.arrays import array
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.ids import new_id
-from webhooks.dispatch.arrays import array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

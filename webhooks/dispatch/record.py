@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.db import InterfaceError, OperationalError, connection
 
+from stackbe.kernel.arrays import array, array_of_bytes
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import wall_clock
 from stackbe.kernel.ids import new_id
@@ -15,7 +16,6 @@ from stackbe.kernel.jobs import enqueue
 from stackbe.kernel.scope import system_scope
 from stackbe.kernel.transactions import change
 from webhooks import tasks
-from webhooks.dispatch.arrays import array, array_of_bytes
 from webhooks.dispatch.fanout import ACTOR
 from webhooks.dispatch.queue import Claimed, Parcel, Unsendable
 from webhooks.models import Attempt, Delivery, WebhookEndpoint
