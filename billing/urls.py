@@ -50,6 +50,12 @@ ROUTES = [
         GET=READ,
     ),
     route(
+        "subscriptions/<str:subscription_id>/entitlement-overrides",
+        access.SubscriptionOverrides,
+        "subscription-overrides",
+        GET=may("entitlements:read"),
+    ),
+    route(
         "subscriptions/<str:subscription_id>/entitlement-overrides/<str:feature_key>",
         access.SubscriptionOverride,
         "subscription-override",
@@ -62,6 +68,12 @@ ROUTES = [
         access.Entitlements,
         "entitlements",
         GET=may("entitlements:read", credentials=KEYS | SESSIONS),
+    ),
+    route(
+        "customers/<str:customer_id>/entitlement-overrides",
+        access.EntitlementOverrides,
+        "entitlement-overrides",
+        GET=may("entitlements:read"),
     ),
     route(
         "customers/<str:customer_id>/entitlement-overrides/<str:feature_key>",

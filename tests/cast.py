@@ -54,6 +54,15 @@ class Api:
         """DELETE."""
         return self.request("DELETE", path, **headers)
 
+    def one_by_one(self, path: str) -> list[Any]:
+        """Return a list's rows, each asked for by a page of its own."""
+        asked, rows = f"{path}{'&' if '?' in path else '?'}limit=1", []
+        page = self.get(asked).json()
+        while page["hasMore"]:
+            rows += page["data"]
+            page = self.get(f"{asked}&cursor={page['nextCursor']}").json()
+        return [*rows, *page["data"]]
+
 
 @dataclass(frozen=True)
 class Company:

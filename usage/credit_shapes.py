@@ -94,14 +94,21 @@ class ReservationInput(Input):
     expires_in_seconds = Integer(min_value=1, max_value=LONGEST_HOLD, required=False)
 
 
+class ReservationsQuery(PageQuery):
+    """Whose, and in which state by the app's clock."""
+
+    customer_id = PublicId("cust")
+    status = serializers.ChoiceField(choices=Reservation.Status.choices, required=False)
+
+
 class ConfirmInput(Input):
     """The real amount; none is fine."""
 
     quantity = Integer(min_value=0, max_value=MOST_UNITS)
 
 
-class ReservationOutput(Output):
-    """A reservation, and where the customer stands."""
+class ListedReservationOutput(Output):
+    """A reservation."""
 
     id = serializers.CharField(source="public_id")
     customer_id = PublicId("cust")
@@ -112,12 +119,17 @@ class ReservationOutput(Output):
     expires_at = Timestamp()
     created_at = Timestamp()
     closed_at = Timestamp(allow_null=True)
-    usage = serializers.SerializerMethodField()
 
     @extend_schema_field(serializers.ChoiceField(Reservation.Status.choices))
     def get_status(self, row: Reservation) -> str:
         """Return the status by the app's clock."""
         return row.status_at(now(self.context["scope"]))
+
+
+class ReservationOutput(ListedReservationOutput):
+    """A reservation, and where the customer stands."""
+
+    usage = serializers.SerializerMethodField()
 
     @extend_schema_field(Standing(allow_null=True))
     def get_usage(self, row: Reservation) -> dict[str, Any] | None:

@@ -54,7 +54,14 @@ ROUTES: list[Route] = [
         "usage/reservations",
         reservations.Reservations,
         "usage-reservations",
+        GET=may("usage:read"),
         POST=may("usage:write", limit=Limit.HOT),
+    ),
+    route(
+        "usage/reservations/<str:reservation_id>",
+        reservations.OneReservation,
+        "usage-reservation",
+        GET=may("usage:read"),
     ),
     route(
         "usage/reservations/<str:reservation_id>/confirm",

@@ -11,6 +11,7 @@ from billing.models import EntitlementOverride, Subscription
 from billing.serializers.catalogue import ID_LENGTH
 from stackbe.kernel.clock import render
 from stackbe.kernel.serializers import Input, Metadata, Output, Query, Text, Timestamp
+from stackbe.kernel.transactions import current
 
 STATUSES = (*Subscription.Status.values, "none")
 
@@ -60,6 +61,11 @@ class OverrideOutput(Output):
     reason = Text()
     granted_by = Text()
     created_at = Timestamp()
+
+    @staticmethod
+    def prepare(rows: list[EntitlementOverride], _context: dict[str, Any]) -> None:
+        """Open the keys that a page's reasons are sealed with at once."""
+        current().keys.preload([row.customer_id for row in rows])
 
     def to_representation(self, instance: EntitlementOverride) -> dict[str, Any]:
         """Return the shape above."""

@@ -13,7 +13,7 @@ from billing.models import EntitlementOverride, Subscription
 from billing.services import access
 from billing.services.features import KEY, find_feature, unfit
 from billing.services.steps import served
-from billing.services.subscriptions import locked_by_id
+from billing.services.subscriptions import find_subscription, locked_by_id
 from stackbe.kernel.audit import audit
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ValidationFailed
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
     from accounts.models import Customer
     from stackbe.kernel.scope import Scope
     from stackbe.kernel.tenancy import ScopedQuerySet
+
+
+def overrides_of(scope: Scope, customer: Customer) -> ScopedQuerySet[EntitlementOverride]:
+    """Return what was granted to a customer and not taken back; what has expired is among it, and counts no more."""
+    return EntitlementOverride.objects.within(scope).filter(customer=customer, subscription_id__isnull=True)
+
+
+def subscription_overrides(scope: Scope, subscription_id: str) -> ScopedQuerySet[EntitlementOverride]:
+    """Return the same of a subscription. Raises `SubscriptionNotFound`."""
+    subscription = find_subscription(scope, subscription_id)
+    return EntitlementOverride.objects.within(scope).filter(subscription_id=subscription.id)
 
 
 def grant_override(
@@ -46,8 +57,7 @@ def grant_override(
 def withdraw_override(scope: Scope, customer: Customer, feature_key: str) -> None:
     """Take a grant back: the plan's value counts again. Raises `FeatureNotFound` where there is none."""
     require_change()
-    rows = EntitlementOverride.objects.within(scope).filter(customer=customer, subscription_id__isnull=True)
-    row = _withdrawn(rows, feature_key, "This customer has no override of that feature.")
+    row = _withdrawn(overrides_of(scope, customer), feature_key, "This customer has no override of that feature.")
     _note(scope, "withdrawn", customer.public_id, row)
     access.refresh_access(scope, customer.id)
 

@@ -17,6 +17,7 @@ from billing.services.access import entitlements_of
 from stackbe.kernel.api import ApiView, operation
 from stackbe.kernel.errors import MissingRequiredField
 from stackbe.kernel.ids import encode
+from stackbe.kernel.serializers import PageQuery
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -44,6 +45,16 @@ class Entitlements(ApiView):
         return wanted
 
 
+class EntitlementOverrides(ApiView):
+    """The values of one customer beside their plan."""
+
+    @operation(query=PageQuery, output=OverrideOutput, many=True)
+    def get(self, request: Request, customer_id: str) -> Response:
+        """List what a customer was granted beside their plan, newest first; what has expired counts no more."""
+        customer = find_customer(self.scope, public_id=customer_id)
+        return self.page(overrides.overrides_of(self.scope, customer), self.query())
+
+
 class EntitlementOverride(ApiView):
     """A value for one customer beside their plan."""
 
@@ -59,6 +70,15 @@ class EntitlementOverride(ApiView):
         customer = find_customer(self.scope, public_id=customer_id)
         overrides.withdraw_override(self.scope, customer, feature_key)
         return self.reply()
+
+
+class SubscriptionOverrides(ApiView):
+    """The values of one subscription beside its plan."""
+
+    @operation(query=PageQuery, output=OverrideOutput, many=True)
+    def get(self, request: Request, subscription_id: str) -> Response:
+        """List what a subscription was granted beside its plan, newest first; what has expired counts no more."""
+        return self.page(overrides.subscription_overrides(self.scope, subscription_id), self.query())
 
 
 class SubscriptionOverride(ApiView):

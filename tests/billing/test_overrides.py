@@ -11,6 +11,7 @@ from stackbe.kernel.models import AuditEvent
 from stackbe.kernel.transactions import reading
 from tests.billing.conftest import NOW
 from tests.cast import Api
+from tests.refusals import assert_hidden, assert_needs_credential, assert_needs_scope, never
 
 DAY = timedelta(days=1)
 
@@ -72,6 +73,35 @@ def test_granting_again_replaces(acme_api, path, held, events):
 
     assert held() == {"projects": 6}
     assert events("entitlements") == ["entitlements.updated"] * 2
+
+
+def test_what_was_granted_is_listed_with_who_and_why_until_it_is_taken_back(acme, acme_api, customer, path, at):
+    listed = acme.api("entitlements:read")
+    whole = f"/customers/{customer['id']}/entitlement-overrides"
+    acme_api.put(path("projects"), {"value": 5, "reason": "first"})
+    acme_api.put(path("sso"), {"value": True, "reason": "second", "expiresAt": render(NOW + DAY)})
+    acme_api.put(path("projects"), {"value": None, "reason": "third"})
+
+    shown = listed.get(whole).json()
+
+    assert [(o["feature"], o["value"], o["reason"]) for o in shown["data"]] == [
+        ("projects", None, "third"),
+        ("sso", True, "second"),
+    ]
+    assert shown["data"][1]["expiresAt"] == render(NOW + DAY)
+    assert all(o["grantedBy"].startswith("key_") for o in shown["data"])
+    assert listed.one_by_one(whole) == shown["data"]
+    acme_api.delete(path("projects"))
+    at(NOW + 2 * DAY)
+    assert [o["feature"] for o in listed.get(whole).json()["data"]] == ["sso"]
+
+
+def test_who_may_list_them(acme, globex_api, customer, path):
+    whole = f"/customers/{customer['id']}/entitlement-overrides"
+
+    assert_needs_credential("GET", whole)
+    assert_needs_scope(acme.api("entitlements:write"), "entitlements:read", "GET", whole)
+    assert_hidden(globex_api, "GET", whole, f"/customers/{never('cust')}/entitlement-overrides")
 
 
 def test_every_grant_is_audited(acme_api, path, acme):

@@ -50,6 +50,20 @@ def test_it_holds_while_the_subscription_counts_and_ends_with_it(acme_api, path,
     assert acme_api.put(path, GIFT).json()["code"] == "CONFLICT"
 
 
+def test_what_was_granted_to_it_is_listed_apart_from_the_customers_own(acme, globex_api, acme_api, path, customer):
+    listed, whole = acme.api("entitlements:read"), path.rpartition("/")[0]
+    acme_api.put(f"/customers/{customer['id']}/entitlement-overrides/projects", {"value": 20, "reason": "theirs"})
+    acme_api.put(path, GIFT)
+
+    [shown] = listed.get(whole).json()["data"]
+
+    assert (shown["feature"], shown["value"], shown["reason"]) == ("projects", 10, "a promise")
+    acme_api.delete(path)
+    assert listed.get(whole).json() == {"data": [], "hasMore": False, "nextCursor": None}
+    assert_needs_scope(acme.api("entitlements:write"), "entitlements:read", "GET", whole)
+    assert_hidden(globex_api, "GET", whole, f"/subscriptions/{never('sub')}/entitlement-overrides")
+
+
 def test_a_customers_own_override_wins_and_taking_each_back_lets_the_next_count(acme_api, path, held, customer, acme):
     own = f"/customers/{customer['id']}/entitlement-overrides/projects"
     acme_api.put(own, {"value": 20, "reason": "theirs"})

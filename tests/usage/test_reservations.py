@@ -6,8 +6,14 @@ import pytest
 
 from stackbe.kernel.transactions import change
 from tests.queue import run_jobs
-from tests.refusals import assert_hidden, assert_needs_credential, assert_needs_scope, assert_refuses_each, never
-from tests.usage.stage import add_metric, allow, make_subscriber, move_clock
+from tests.refusals import (
+    assert_hidden,
+    assert_needs_credential,
+    assert_needs_scope,
+    assert_refuses_each,
+    never,
+)
+from tests.usage.stage import add_metric, allow, make_customer, make_subscriber, move_clock
 from usage.models import Counter, Reservation
 from usage.tasks import expire_reservations
 
@@ -134,6 +140,55 @@ def test_credits_are_held_and_spent_on_confirming(acme_api, ada):
     close(acme_api, held, "confirm", quantity=12)
 
     assert acme_api.get(f"/customers/{ada.id}/credits").json()["balance"] == {"api_calls": 3}
+
+
+def test_what_became_of_a_hold_can_be_read_again(acme, acme_api, ada):
+    reader = acme.api("usage:read")
+    held = hold(acme_api, ada, 6)
+
+    assert reader.get(f"{PATH}/{held['id']}").json() == held
+    done = close(acme_api, held, "confirm", quantity=4).json()
+    acme_api.post("/usage/track", ada.event(quantity=2))
+    shown = reader.get(f"{PATH}/{held['id']}").json()
+    assert (shown["status"], shown["confirmedQuantity"], shown["closedAt"]) == ("confirmed", 4, done["closedAt"])
+    assert (done["usage"]["currentUsage"], shown["usage"]["currentUsage"]) == (4, 6)
+
+
+def test_a_customers_holds_are_listed_newest_first_and_by_their_status_at_this_moment(acme, acme_api, ada):
+    reader, eve = acme.api("usage:read"), make_customer(acme, "eve@example.com")
+    ends, kept, counted, back = (hold(acme_api, ada, 1, expiresInSeconds=s) for s in (60, 600, 600, 600))
+    close(acme_api, counted, "confirm", quantity=1)
+    close(acme_api, back, "release")
+    move_clock(acme, seconds=61)
+
+    def listed(status=""):
+        path = f"{PATH}?customerId={ada.id}" + (f"&status={status}" if status else "")
+        return [(each["id"], each["status"]) for each in reader.get(path).json()["data"]]
+
+    of = {"held": kept, "expired": ends, "confirmed": counted, "released": back}
+    for status, one in of.items():
+        assert listed(status) == [(one["id"], status)]
+    assert listed() == [(of[s]["id"], s) for s in ("released", "confirmed", "held", "expired")]
+    expire_reservations(0)
+    assert listed("expired") == [(ends["id"], "expired")]
+    whole = f"{PATH}?customerId={ada.id}"
+    assert reader.one_by_one(whole) == reader.get(whole).json()["data"]
+    assert reader.get(f"{PATH}?customerId={eve.id}").json()["data"] == []
+    for query in ("", f"?customerId={ada.id}&status=open", "?customerId=x"):
+        assert reader.get(PATH + query).status_code == 400
+    assert reader.get(f"{PATH}?customerId={never('cust')}").json()["code"] == "CUSTOMER_NOT_FOUND"
+
+
+def test_who_may_read_them(acme, acme_api, globex_api, ada):
+    held = hold(acme_api, ada, 1)
+
+    for path, absent in (
+        (f"{PATH}/{held['id']}", f"{PATH}/{never('rsv')}"),
+        (f"{PATH}?customerId={ada.id}", f"{PATH}?customerId={never('cust')}"),
+    ):
+        assert_needs_credential("GET", path)
+        assert_needs_scope(acme.api("usage:write"), "usage:read", "GET", path)
+        assert_hidden(globex_api, "GET", path, absent)
 
 
 def test_a_hold_under_one_key_is_made_once(acme_api, ada):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 from stackbe.kernel.clock import now
 from stackbe.kernel.errors import ValidationFailed
 from stackbe.kernel.ids import new_id
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from stackbe.kernel.scope import Scope
+    from stackbe.kernel.tenancy import ScopedQuerySet
     from usage.services.figures import Figures
 
 USUAL_SECONDS = 900
@@ -59,6 +62,23 @@ def find_reservation(scope: Scope, reservation_id: str) -> Reservation:
     """Return a reservation, or raise `ReservationNotFound`."""
     rows = Reservation.objects.within(scope).select_related("metric", "counter")
     return rows.fetch(reservation_id, ReservationNotFound)
+
+
+def show(scope: Scope, reservation_id: str) -> tuple[Reservation, Figures | None]:
+    """Return a reservation and where its customer stands now, or raise `ReservationNotFound`."""
+    found = find_reservation(scope, reservation_id)
+    return found, _standing(scope, found)
+
+
+def reservations_of(scope: Scope, customer_id: UUID, status: str | None = None) -> ScopedQuerySet[Reservation]:
+    """Return a customer's reservations, of one status by the app's clock where one is given."""
+    rows = Reservation.objects.within(scope).filter(customer_id=customer_id).select_related("metric")
+    if status is None:
+        return rows
+    ran_out = Q(status=HELD, expires_at__lte=now(scope))
+    if status == EXPIRED:
+        return rows.filter(Q(status=EXPIRED) | ran_out)
+    return rows.filter(status=status).exclude(ran_out)
 
 
 def confirm(scope: Scope, reservation_id: str, *, quantity: int) -> tuple[Reservation, Figures | None]:
@@ -116,8 +136,7 @@ def expire(scope: Scope, reservation_id: UUID) -> None:
 
 def live_holds(scope: Scope, customer_id: UUID) -> list[Reservation]:
     """Return what is held for a customer now, newest first."""
-    rows = Reservation.objects.within(scope).filter(customer_id=customer_id, status=HELD, expires_at__gt=now(scope))
-    return list(rows.select_related("metric").order_by("-id"))
+    return list(reservations_of(scope, customer_id, HELD).order_by("-id"))
 
 
 def _standing(scope: Scope, found: Reservation) -> Figures | None:

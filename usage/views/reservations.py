@@ -6,12 +6,27 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from stackbe.kernel.api import ApiView, operation
-from usage.credit_shapes import ConfirmInput, ReservationInput, ReservationOutput
+from usage.credit_shapes import (
+    ConfirmInput,
+    ListedReservationOutput,
+    ReservationInput,
+    ReservationOutput,
+    ReservationsQuery,
+)
 from usage.services import reservations
+from usage.services.summary import require_customer
 
 
 class Reservations(ApiView):
     """Units that are held until the real amount is known."""
+
+    @operation(query=ReservationsQuery, output=ListedReservationOutput, many=True)
+    def get(self, request: Request) -> Response:
+        """List a customer's reservations, newest first; `status=held` are those that hold units now."""
+        asked = self.query()
+        customer_id, status = asked.pop("customer_id"), asked.pop("status", None)
+        require_customer(self.scope, customer_id)
+        return self.page(reservations.reservations_of(self.scope, customer_id, status), asked)
 
     @operation(input=ReservationInput, output=ReservationOutput, status=201)
     def post(self, request: Request) -> Response:
@@ -21,6 +36,16 @@ class Reservations(ApiView):
         """
         held, figures = reservations.reserve(self.scope, **self.parse())
         return self.reply(held, figures=figures)
+
+
+class OneReservation(ApiView):
+    """What became of a hold."""
+
+    @operation(output=ReservationOutput)
+    def get(self, request: Request, reservation_id: str) -> Response:
+        """Return a reservation, and where the customer stands."""
+        found, figures = reservations.show(self.scope, reservation_id)
+        return self.reply(found, figures=figures)
 
 
 class ReservationConfirm(ApiView):
