@@ -94,7 +94,7 @@ LET_IN = [
         "pages-take-forms",
         32,
         "only deeds take forms: rows change by services alone",
-        (TABLE, HARMLESS),
+        (TABLE,),
         (
             Edit(
                 CONSOLE,
