@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,3 +36,12 @@ def token_of(mail: dict[str, Any]) -> str:
     """Return the token in a mail's link: in its fragment, or in its query for an app's own page."""
     parts = urlsplit(mail["links"][0])
     return parse_qs(parts.fragment or parts.query)["token"][0]
+
+
+def from_now(claims: dict[str, Any]) -> dict[str, Any]:
+    """Return claims whose `timedelta`s have become seconds since 1970, that far from this very moment."""
+    now = int(time.time())
+    return {
+        name: now + int(value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in claims.items()
+    }

@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import time
+from datetime import timedelta
 
 import jwt
 import pytest
@@ -16,6 +17,7 @@ from accounts.models import SigningKey
 from accounts.services.tokens import _parts
 from stackbe.kernel.transactions import reading
 from tests.cast import Api
+from tests.signin.people import from_now
 
 pytestmark = pytest.mark.django_db
 
@@ -106,8 +108,9 @@ def test_a_header_that_brings_its_own_key_is_refused_even_when_rightly_signed(fr
 
 
 def rightly_signed(acme, token: str, **changes: object) -> str:
+    """Sign other claims: `...` leaves one out, a `timedelta` is that far from now."""
     kid, private = own_key(acme)
-    claims = {k: v for k, v in (claims_of(token) | changes).items() if v is not Ellipsis}
+    claims = from_now({k: v for k, v in (claims_of(token) | changes).items() if v is not Ellipsis})
     return jwt.encode(claims, private, "EdDSA", {"kid": kid})
 
 
@@ -119,7 +122,7 @@ def rightly_signed(acme, token: str, **changes: object) -> str:
         {"iss": "https://evil.example"},
         {"iss": ...},
         {"exp": ...},
-        {"exp": int(time.time()) - 1},
+        {"exp": timedelta(seconds=-1)},
         {"sub": ...},
         {"sid": ...},
         {"sid": "sess_00000000000000000000000000"},
@@ -127,8 +130,8 @@ def rightly_signed(acme, token: str, **changes: object) -> str:
         {"token_type": "refresh"},
         {"token_type": ...},
         {"jti": ...},
-        {"nbf": int(time.time()) + 600},
-        {"iat": int(time.time()) + 600},
+        {"nbf": timedelta(minutes=10)},
+        {"iat": timedelta(minutes=10)},
     ],
     ids="-".join,
 )

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+from datetime import timedelta
 
 import pytest
 from joserfc.jwk import ECKey, RSAKey
@@ -19,7 +20,7 @@ from accounts.social_models import CustomerIdentity, SocialAttempt
 from stackbe.kernel.transactions import change, reading
 from tests.cast import LOCAL_CALLBACK
 from tests.signin.conftest import Social, words
-from tests.signin.people import Browser
+from tests.signin.people import Browser, from_now
 from tests.signin.provider import ADA, CLIENT_ID, CLIENT_SECRET, Provider, secret_key, short_rsa_key, signed, unsigned
 
 pytestmark = pytest.mark.django_db
@@ -130,10 +131,10 @@ CLAIMS = {
     "another nonce": {"nonce": "x" * 43},
     "no nonce": {"nonce": None},
     "an odd nonce": {"nonce": "\ud800"},
-    "expired": {"exp": int(time.time()) - 61},
+    "expired": {"exp": timedelta(seconds=-61)},
     "no end": {"exp": None},
-    "from the future": {"iat": int(time.time()) + 3600},
-    "not yet": {"nbf": int(time.time()) + 3600},
+    "from the future": {"iat": timedelta(hours=1)},
+    "not yet": {"nbf": timedelta(hours=1)},
     "no subject": {"sub": None},
     "an empty subject": {"sub": ""},
     "a subject that is a number": {"sub": 1815},
@@ -145,7 +146,7 @@ CLAIMS = {
 
 @pytest.mark.parametrize("claims", CLAIMS.values(), ids=CLAIMS)
 def test_claims_that_do_not_fit_sign_nobody_in(social, claims):
-    social.provider.claims = claims
+    social.provider.claims = from_now(claims)
 
     response = social.go()
 
@@ -155,7 +156,7 @@ def test_claims_that_do_not_fit_sign_nobody_in(social, claims):
 
 
 def test_a_minute_of_skew_is_forgiven(social):
-    social.provider.claims = {"exp": int(time.time()) - 20, "iat": int(time.time()) + 20}
+    social.provider.claims = from_now({"exp": timedelta(seconds=-20), "iat": timedelta(seconds=20)})
 
     social.signed_in(social.go())
 
