@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.core.validators import EmailValidator, RegexValidator
@@ -24,6 +25,7 @@ from stackbe.kernel.clock import render
 from stackbe.kernel.errors import ValidationFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
 METADATA_BYTES = 16 * 1024
@@ -31,8 +33,25 @@ METADATA_DEPTH = 8
 EMAIL_LENGTH = 254
 BIGGEST = 2**53 - 1  # what every JSON client can hold exactly
 DIGIT_RUN = re.compile(r"(?<![A-Za-z0-9])\d(?:[\s_.\-\u2010-\u2015]{0,2}\d){12,}(?![A-Za-z0-9])")
+UUID_FORM = re.compile(r"(?<![A-Za-z0-9])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![A-Za-z0-9])")
 CARD_LENGTHS = range(13, 20)
+# How digits stand in groups on cards, which tells a number from an expiry date or a code that follows it.
+CARD_GROUPS = tuple(
+    re.compile(rf"(?<!\d)(?={groups}(?!\d))")
+    for groups in (
+        r"(\d{13,19})",
+        r"(\d{4}(?: \d{4}){2} \d{1,4})",
+        r"(\d{4}(?: \d{4}){3} \d{1,3})",
+        r"(\d{4} \d{6} \d{4,5})",
+    )
+)
+# A date of this century, a clock's seconds with what follows them, and the ids that count milliseconds since some
+# year of it: issuers have none of these but for the 15 digits of airlines (ISO/IEC 7812-1, major industry 1).
+DATED = re.compile(r"(?!\d{15}$|\d{4} \d{6} \d{5}$)(?:1[6-9]|20)|1\d{18}$")
+# A plus and at most this many digits are a telephone number (ITU-T E.164).
+TELEPHONE_LENGTH = 15
 DIGITS = "0123456789"
+NO_DIGITS = re.compile(r"\D+")
 _NINE = 9
 CARD_SENTENCE = "This looks like a card number. Card data must never be sent to this API."
 
@@ -53,19 +72,34 @@ def passes_luhn(digits: str) -> bool:
 
 
 def holds_card_number(text: str) -> bool:
-    """Say whether a text has a Luhn-valid run of 13 to 19 digits, up to two separators between any of them.
-
-    A run of more digits than any card has is no card; neither is one repeated digit. Few texts have as many digits as
-    the shortest, which is soon counted where it needs no normal form.
-    """
+    """Say whether a text has what `card_numbers` finds. Few texts have as many digits as the shortest of them."""
     least = CARD_LENGTHS.start
     if text.isascii() and (len(text) < least or sum(map(text.count, DIGITS)) < least):
         return False
-    for run in DIGIT_RUN.finditer(unicodedata.normalize("NFKC", text)):
-        digits = re.sub(r"\D", "", run.group())
-        if len(digits) in CARD_LENGTHS and len(set(digits)) > 1 and passes_luhn(digits):
-            return True
-    return False
+    return any(card_numbers(text))
+
+
+def card_numbers(text: str) -> Iterator[str]:
+    """Give the digits of each Luhn-valid run of 13 to 19 of them, up to two separators between any two.
+
+    In a run with more before or after it, such as a date or a code, only a number that stands in groups as cards show
+    it is one. One repeated digit is none, nor is what a UUID holds, what begins as a date or a clock's reading does,
+    and a telephone number with its plus.
+    """
+    text = UUID_FORM.sub("uuid", unicodedata.normalize("NFKC", text))
+    for run in DIGIT_RUN.finditer(text):
+        shown = NO_DIGITS.sub(" ", run.group())
+        if text.startswith("+", max(run.start() - 1, 0)) and sum(map(str.isdigit, shown)) <= TELEPHONE_LENGTH:
+            continue
+        parts = CARD_GROUPS if " " in shown else ()
+        for candidate in chain([shown], *(groups.findall(shown) for groups in parts)):
+            digits = candidate.replace(" ", "")
+            if not DATED.match(candidate) and _is_card_number(digits):
+                yield digits
+
+
+def _is_card_number(digits: str) -> bool:
+    return len(digits) in CARD_LENGTHS and len(set(digits)) > 1 and passes_luhn(digits)
 
 
 def refuse_unclean(text: str) -> None:

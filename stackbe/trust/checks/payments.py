@@ -15,7 +15,7 @@ from django.conf import settings
 from psycopg import sql
 
 from billing.stripe.gateway import refuse_forbidden
-from stackbe.kernel.serializers import DIGIT_RUN, holds_card_number
+from stackbe.kernel.serializers import card_numbers
 from stackbe.trust.checks.asking import Answer, Connection, as_role, ask, number
 from stackbe.trust.checks.scanning import columns_named, texts
 
@@ -79,8 +79,7 @@ def _is_filled(staff: Connection, column: str) -> bool:
 
 
 def _holds_card(text: str) -> bool:
-    runs = [run.group() for run in DIGIT_RUN.finditer(text)]
-    return any(ISSUERS.match(run.lstrip()) and holds_card_number(run) for run in runs)
+    return any(ISSUERS.match(number) for number in card_numbers(text))
 
 
 def own_account(found: Found) -> None:
