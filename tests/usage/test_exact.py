@@ -112,7 +112,12 @@ class Book:
     def count(self, more: int, key: str | None = None, midnight: datetime | None = None) -> None:
         day = self.day(midnight)
         day.used += more
-        day.hours[self.moment.replace(minute=0, second=0, microsecond=0)] += more
+        day.hours[self.moment.replace(minute=0, second=0, microsecond=0)] += max(0, more)
+        back = max(0, -more)
+        for hour in sorted(day.hours, reverse=True):
+            part = min(back, day.hours[hour])
+            day.hours[hour] -= part
+            back -= part
         if key is not None:
             day.keys.add(key)
         owed = max(0, day.used - INCLUDED) - day.credited

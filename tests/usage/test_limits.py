@@ -119,6 +119,8 @@ def test_units_that_rolled_over_cannot_be_used_by_late_events_as_well(acme, acme
 
 def test_who_used_nothing_begins_with_all_of_it(acme, acme_api, ada):
     allow(ada, included=10, mode="hard", rollover={"max": None})
+    # A refusal opens the period's counter and counts nothing.
+    assert track(acme_api, ada, 11).status_code == 409
     move_clock(acme, days=32)
 
     assert check(acme_api, ada)["effectiveLimit"] == 20

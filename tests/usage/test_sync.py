@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from stackbe.kernel.clock import wall_clock
 from tests.refusals import assert_hidden, assert_needs_credential, assert_needs_scope, assert_refuses_each, never
-from tests.usage.stage import add_metric, make_subscriber
+from tests.usage.stage import add_metric, allow, make_subscriber, move_clock, yesterdays_end
 
 PATH = "/usage/sync"
 
@@ -62,6 +65,23 @@ def test_the_series_shows_the_correction_and_adds_up(acme_api, ada):
     points = acme_api.get(f"/usage/timeseries?customerId={ada.id}&metric=api_calls").json()["data"]
 
     assert sum(point["value"] for point in points) == 4
+
+
+def test_a_correction_takes_back_what_was_counted_last_and_leaves_a_window_its_limit(acme, acme_api, ada):
+    allow(ada, included=20, mode="hard", windows=[{"per": "hour", "limit": 5}, {"per": "day", "limit": 12}])
+    start = (yesterdays_end() + timedelta(days=1, hours=12) - wall_clock()).total_seconds() + 61
+    for hour, quantity in enumerate((5, 4)):
+        move_clock(acme, seconds=start + 3600 * hour)
+        assert acme_api.post("/usage/track", ada.event(quantity=quantity)).status_code == 200
+
+    move_clock(acme, seconds=start + 3600 * 2)
+    windows = put(acme_api, ada, 3).json()["windows"]
+
+    assert [(w["currentUsage"], w["remaining"]) for w in windows] == [(0, 5), (3, 9)]
+    assert acme_api.post("/usage/track", ada.event(quantity=6)).json()["usage"]["limitedBy"] == "hour"
+    assert acme_api.post("/usage/track", ada.event(quantity=2)).status_code == 200
+    path = f"/usage/timeseries?customerId={ada.id}&metric=api_calls&granularity=hour"
+    assert [point["value"] for point in acme_api.get(path).json()["data"]][-3:] == [3, 0, 2]
 
 
 def test_bad_input_is_refused_by_field(acme_api, ada):
