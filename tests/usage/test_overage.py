@@ -62,11 +62,11 @@ def totals(shop: Shop) -> list[int]:
     return [int(each["total"]) for each in reversed(found)]
 
 
-def next_period(shop: Shop) -> None:
+def next_period(shop: Shop, past: timedelta = timedelta(hours=2)) -> None:
     ends = datetime.fromisoformat(shop.current().json()["currentPeriodEnd"])
     with reading(shop.company.scope):
         offset = App.objects.within(shop.company.scope).get(pk=shop.company.app_id).clock_offset_ms
-    advance(shop, ends - datetime.now(UTC) - timedelta(milliseconds=offset) + timedelta(hours=2))
+    advance(shop, ends - datetime.now(UTC) - timedelta(milliseconds=offset) + past)
 
 
 def test_use_beyond_the_allowance_is_charged_with_the_next_invoice_and_once(shop: Shop, metered: str):
@@ -133,9 +133,15 @@ def test_what_comes_late_for_a_billed_period_is_on_the_next_bill(shop: Shop, met
         Counter.objects.within(shop.company.scope).update(used=117)
 
     report()
+    next_period(shop, past=timedelta(minutes=1))
+    # The invoice is final already, within the hour for which Stripe usually holds it open.
+    began = shop.current().json()["currentPeriodStart"]
+    with change(shop.company.scope):
+        Counter.objects.within(shop.company.scope).update(used=122, period_end=began)
+    report()
     next_period(shop)
 
-    assert totals(shop)[1:] == [FLAT + 10 * UNIT, FLAT + 7 * UNIT]
+    assert totals(shop)[1:] == [FLAT + 10 * UNIT, FLAT + 7 * UNIT, FLAT + 5 * UNIT]
 
 
 def test_a_change_of_plan_takes_the_overage_along(shop: Shop, metered: str):

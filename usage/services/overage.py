@@ -6,14 +6,14 @@ name, which Stripe counts once. What comes late for a period that was billed goe
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import F
 
 from accounts.models import OrganizationMember
-from billing.models import StripeCustomer, Subscription
+from billing.models import InvoiceReference, StripeCustomer, Subscription
 from billing.stripe.errors import StripeRefused
 from billing.stripe.gateway import ConnectedAccount
 from billing.stripe.overage import overages_of, report_use
@@ -25,7 +25,8 @@ from usage.models import Counter
 if TYPE_CHECKING:
     from stackbe.kernel.scope import Scope
 
-# Stripe holds an invoice open for about an hour after the period; what is reported until then is on it.
+# Stripe holds an invoice open for about an hour after the period, unless the account has it finalized sooner; what is
+# reported until then is on it.
 OPEN_FOR = timedelta(minutes=50)
 # How far back a period may lie whose late events are still billed.
 LATE = timedelta(days=40)
@@ -40,7 +41,7 @@ def report_account(scope: Scope, account_id: str) -> int:
         links = StripeCustomer.objects.within(scope).filter(account_id=account_id)
         stripe_ids = dict(links.values_list("customer_id", "stripe_customer_id"))
         work = [
-            (counter_id, stripe_ids[row.customer_id], metric, included)
+            (counter_id, row.pk, stripe_ids[row.customer_id], metric, included)
             for row in paying
             if row.customer_id in stripe_ids
             for counter_id, metric, included in _counters(scope, row)
@@ -67,7 +68,13 @@ def _counters(scope: Scope, row: Subscription) -> list[tuple[UUID, str, int]]:
 
 
 def _report(
-    scope: Scope, account: ConnectedAccount, counter_id: UUID, customer: str, metric: str, included: int
+    scope: Scope,
+    account: ConnectedAccount,
+    counter_id: UUID,
+    subscription_id: UUID,
+    customer: str,
+    metric: str,
+    included: int,
 ) -> bool:
     """Report what a counter has gained since the last report; say whether there was anything."""
     with change(scope):
@@ -79,7 +86,8 @@ def _report(
         value, before = counter.billing, counter.billed
         moment = now(scope)
         if counter.period_end is not None and moment < counter.period_end + OPEN_FOR:
-            moment = min(moment, counter.period_end - timedelta(seconds=1))
+            within = min(moment, counter.period_end - timedelta(seconds=1))
+            moment = moment if _is_billed(scope, subscription_id, within) else within
     if not value:
         return False
     try:
@@ -94,3 +102,11 @@ def _report(
         rows = Counter.objects.within(scope).filter(pk=counter_id, billing=value, billed=before)
         rows.update(billed=before + value, billing=0)
     return True
+
+
+def _is_billed(scope: Scope, subscription_id: UUID, moment: datetime) -> bool:
+    """Say whether the invoice that a moment belongs to is final: what is reported for then would be on none."""
+    rows = InvoiceReference.objects.within(scope).filter(
+        subscription_id=subscription_id, period_start__lte=moment, period_end__gt=moment
+    )
+    return rows.exclude(status=InvoiceReference.Status.DRAFT).exists()
