@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackbe.kernel.transactions import change
+from stackbe.kernel.transactions import change, reading
 from tests.queue import run_jobs
 from tests.refusals import (
     assert_hidden,
@@ -14,7 +14,10 @@ from tests.refusals import (
     never,
 )
 from tests.usage.stage import add_metric, allow, make_customer, make_subscriber, move_clock
+from usage.errors import ReservationNotFound
 from usage.models import Counter, Reservation
+from usage.services.reservations import close as end_hold
+from usage.services.reservations import find_reservation
 from usage.tasks import expire_reservations
 
 PATH = "/usage/reservations"
@@ -95,6 +98,20 @@ def test_releasing_gives_back_and_twice_is_harmless(acme_api, ada):
     assert [(a.status_code, a.json()["status"]) for a in answers] == [(200, "released")] * 2
     assert (figures(acme_api, ada)["held"], figures(acme_api, ada)["remaining"]) == (0, 10)
     assert close(acme_api, held, "confirm", quantity=1).json()["code"] == "RESERVATION_CLOSED"
+
+
+def test_a_deleted_customers_hold_is_gone_at_once_and_nothing_breaks_while_it_is_erased(acme, acme_api, ada):
+    held = hold(acme_api, ada, 6)
+    with reading(acme.scope):
+        found = find_reservation(acme.scope, held["id"])
+    assert acme_api.delete(f"/customers/{ada.id}").status_code == 202
+
+    for answer in (close(acme_api, held, "release"), close(acme_api, held, "confirm", quantity=1)):
+        assert (answer.status_code, answer.json()["code"]) == (404, "RESERVATION_NOT_FOUND")
+
+    run_jobs()
+    with change(acme.scope), pytest.raises(ReservationNotFound):
+        end_hold(acme.scope, found, Reservation.Status.RELEASED)
 
 
 def test_a_hold_ends_by_the_clock_before_any_worker_comes(acme, acme_api, ada):

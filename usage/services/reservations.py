@@ -59,8 +59,8 @@ def reserve(
 
 
 def find_reservation(scope: Scope, reservation_id: str) -> Reservation:
-    """Return a reservation, or raise `ReservationNotFound`."""
-    rows = Reservation.objects.within(scope).select_related("metric", "counter")
+    """Return a reservation of a customer who is not deleted, or raise `ReservationNotFound`."""
+    rows = Reservation.objects.within(scope).select_related("metric", "counter").filter(customer__deleted_at=None)
     return rows.fetch(reservation_id, ReservationNotFound)
 
 
@@ -113,9 +113,14 @@ def release(scope: Scope, reservation_id: str) -> tuple[Reservation, Figures | N
 
 
 def close(scope: Scope, found: Reservation, status: Reservation.Status) -> Reservation:
-    """End a hold under its counter's lock, where it has not ended yet: what ran out has expired, whoever asks."""
+    """End a hold under its counter's lock, where it has not ended yet: what ran out has expired, whoever asks.
+
+    Raises `ReservationNotFound` where it was erased with its customer meanwhile.
+    """
     moment = now(scope)
-    counter = Counter.objects.within(scope).locked().get(pk=found.counter_id)
+    counter = Counter.objects.within(scope).locked().filter(pk=found.counter_id).first()
+    if counter is None:
+        raise ReservationNotFound
     row = Reservation.objects.within(scope).locked().select_related("metric").get(pk=found.pk)
     if row.status == HELD:
         row.status = row.status_at(moment) if row.status_at(moment) == EXPIRED else status
