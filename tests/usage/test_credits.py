@@ -138,6 +138,18 @@ def test_a_correction_gives_back_what_was_not_used(acme_api, ada):
     assert [row["remaining"] for row in ledger(acme_api, ada)["ledger"]] == [3, 1]
 
 
+def test_what_a_correction_gives_back_to_an_expired_credit_is_not_in_its_answer(acme, acme_api, ada):
+    grant(acme_api, ada, 5, expiresAt=render(wall_clock() + timedelta(hours=1)))
+    grant(acme_api, ada, 2)
+    track(acme_api, ada, 17)
+    move_clock(acme, hours=2)
+
+    said = acme_api.put("/usage/sync", {"customerId": ada.id, "metric": "api_calls", "value": 11}).json()
+
+    assert (said["limit"], said["remaining"]) == (13, 2)
+    assert check(acme_api, ada)["effectiveLimit"] == 13
+
+
 def test_a_grant_is_told_with_the_whole_state_and_audited_under_a_greater_version(acme, acme_api):
     bob = make_customer(acme, "bob@example.com")
     acme_api.post("/metrics", {"name": "api_calls"})

@@ -1,4 +1,4 @@
-"""A correction takes back what was counted last, and a period that was only looked at still rolls over."""
+"""A correction takes back what was counted last and says what is left; a period only looked at still rolls over."""
 
 from django.db import migrations
 
@@ -35,6 +35,21 @@ TAKE_BACK = (
   if hour = c.hour_start then
     c.hour_used := case when adds""",
 )
+# What was given back to a credit that has expired cannot be used, and stood in the answer's limit all the same.
+GIVE_BACK = (
+    "usage_track",
+    """        select u.id, u.credit_id, u.quantity from usage_credituse u join usage_credit x on x.id = u.credit_id""",
+    """        select u.id, u.credit_id, u.quantity, coalesce(x.expires_at <= p_now, false) as over
+        from usage_credituse u join usage_credit x on x.id = u.credit_id""",
+)
+NOT_LEFT = (
+    "usage_track",
+    """        c.credited := c.credited - part;
+""",
+    """        c.credited := c.credited - part;
+        if g.over then allowed := allowed - part; end if;
+""",
+)
 # A counter that a hold or a refusal opened did not know what its period includes, and so had nothing left of it.
 KNOW = (
     "usage_open",
@@ -46,6 +61,7 @@ KNOW = (
   values (gen_random_uuid(), p_tenant, p_app, p_customer, p_metric, p_starts, p_ends, 0,
     (p_terms ->> 'included')::bigint, 0, moves,""",
 )
+EDITS = (TAKE_BACK, GIVE_BACK, NOT_LEFT, KNOW)
 
 
 def edited(function, old, new):
@@ -71,4 +87,4 @@ def reverted(function, old, new):
 class Migration(migrations.Migration):
     dependencies = [("usage", "0016_answer_as_text")]
 
-    operations = [migrations.RunSQL(edited(*each), reverted(*each)) for each in (TAKE_BACK, KNOW)]
+    operations = [migrations.RunSQL(edited(*each), reverted(*each)) for each in EDITS]
