@@ -86,7 +86,10 @@ def test_what_may_be_used_is_what_track_then_takes(acme_api, acme, ada):
     bob = make_customer(acme, "bob@example.com")
     asked = f"/usage/check?customerId={bob.id}&metric=api_calls&quantity=2"
     assert acme_api.post("/usage/track", bob.event(quantity=2)).json()["code"] == "NO_ACTIVE_SUBSCRIPTION"
-    assert acme_api.get(asked).json()["allowed"] is False
+    said = acme_api.get(asked).json()
+    assert (said["allowed"], said["effectiveLimit"], said["planLimit"], said["remaining"]) == (False, 0, 0, 0)
+    listed = acme_api.get(f"/usage?customerId={bob.id}").json()["metrics"]
+    assert {(one["limit"], one["remaining"]) for one in listed} == {(0, 0)}
 
     grant_default(acme)
 

@@ -79,6 +79,9 @@ def standing(scope: Scope, customer_id: UUID, names: Sequence[str] | None = None
 def _figures(*row: Any) -> Figures:
     outcome, metric, used, limit, starts, ends, mode, held, windows, aggregation, plan_limit, *rest = row
     wallet, carried, overage_cap = rest
+    if outcome == "no_plan":
+        # Nothing may be used, so that none is left; null would say that there is no limit.
+        limit, plan_limit, wallet, carried, mode = 0, 0, 0, 0, "hard"
     return Figures(
         outcome=outcome,
         metric=metric,
