@@ -128,7 +128,9 @@ def refresh_default(scope: Scope) -> DefaultAccess | None:
 
 
 def refresh_plan(scope: Scope, plan_id: UUID) -> None:
-    """Work out anew the access of all who have a plan: the first hundred here, the rest in the background."""
+    """Work out anew the access of all who have a plan, also beside another: the first hundred here, the rest in
+    the background.
+    """
     require_change()
     refresh_default(scope)
     refresh_batch(scope, plan_id)
@@ -145,15 +147,27 @@ def refresh_batch(scope: Scope, plan_id: UUID | None, after: UUID | None = None)
     """Refresh the next hundred customers, of a plan or of the app, and queue the ones after them."""
     require_change()
     rows = Access.objects.within(scope)
-    if plan_id is not None:
-        rows = rows.filter(plan_id=plan_id)
     if after is not None:
         rows = rows.filter(customer_id__gt=after)
-    customers = list(rows.order_by("customer_id").values_list("customer_id", flat=True)[: AT_ONCE + 1])
+    # Asked for one by one, since each has an index of its own.
+    having = (rows,) if plan_id is None else tuple(rows.filter(each) for each in _having(scope, plan_id))
+    next_of_each = (each.order_by("customer_id").values_list("customer_id", flat=True) for each in having)
+    customers = sorted({customer_id for found in next_of_each for customer_id in found[: AT_ONCE + 1]})
     for customer_id in customers[:AT_ONCE]:
         refresh_access(scope, customer_id)
     if len(customers) > AT_ONCE:
         defer_refresh(scope, plan_id, after=customers[AT_ONCE - 1])
+
+
+def _having(scope: Scope, plan_id: UUID) -> tuple[Q, ...]:
+    """Return whose access comes from a plan: as their best, or beside it, their own or their organization's."""
+    live = Subscription.objects.within(scope).filter(plan_id=plan_id).exclude(status=Subscription.Status.CANCELED)
+    ours = live.filter(organization_id__isnull=False).values("organization_id")
+    return (
+        Q(plan_id=plan_id),
+        Q(customer_id__in=live.filter(organization_id__isnull=True).values("customer_id")),
+        Q(organization_id__in=ours),
+    )
 
 
 def effective(scope: Scope, customer_id: UUID) -> Effective:

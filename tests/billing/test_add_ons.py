@@ -58,6 +58,18 @@ def test_an_add_on_adds_to_the_plan_and_says_so(acme_api, customer, plans, subsc
     assert check(acme_api, customer, "projects")[:2] == (3, "plan:pro")
 
 
+def test_an_edited_add_on_reaches_at_once_whoever_has_it_beside_a_plan(acme_api, customer, plans, subscribe, held):
+    pro, pack = plans
+    subscribe(pro)
+    subscribe(pack)
+
+    acme_api.patch(f"/plans/{pack['id']}", {"entitlements": {"projects": 20}})
+
+    assert held()["entitlements"] == {"projects": 23}
+    told = acme_api.get("/events?type=entitlements.updated&limit=1").json()["data"][0]["data"]
+    assert (told["customer"]["id"], told["entitlements"]) == (customer["id"], held())
+
+
 def test_only_what_the_plan_lists_can_be_bought_beside_it(make_plan, plans, subscribe):
     pro, pack = plans
     other = make_plan("Other", priceCents=0)
