@@ -57,16 +57,20 @@ def customer_changed(scope: Scope, customer: Customer) -> None:
 
 
 def announce_default(scope: Scope, after: UUID = NIL) -> None:
-    """Tell the app of the next hundred customers who have the default plan, and queue the ones after them."""
+    """Tell the app of the next hundred customers who have the default plan, and queue the ones after them.
+
+    Where there is none any more, its version went with it: theirs grows in its place, past that of every copy.
+    """
     require_change()
     moment = now(scope)
+    tell = announce if DefaultAccess.objects.within(scope).exists() else refresh_state
     rows = Customer.objects.within(scope).filter(pk__gt=after, deleted_at__isnull=True).order_by("pk")
     customers = list(rows.values_list("pk", flat=True)[: AT_ONCE + 1])
     own = Access.objects.within(scope).filter(customer_id__in=customers)
     subscribed = {row.customer_id for row in own if in_force(row, moment)}
     for customer_id in customers[:AT_ONCE]:
         if customer_id not in subscribed:
-            announce(scope, customer_id)
+            tell(scope, customer_id)
     if len(customers) > AT_ONCE:
         defer_announcement(scope, after=customers[AT_ONCE - 1])
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from django.db import connection
 
-from billing.jobs import pass_dates
+from billing.jobs import announce_default_job, pass_dates
 from stackbe.kernel.clock import render, wall_clock
+from stackbe.kernel.ids import NIL
 from tests.cast import Api, found_company
 from tests.refusals import assert_hidden, assert_needs_credential, assert_needs_scope, never
 from tests.usage.stage import make_customer, make_subscriber, move_clock
@@ -66,6 +67,27 @@ def test_a_copy_kept_from_events_is_the_state_whatever_changed(acme, acme_api, a
         assert now["version"] > before["version"]
     assert now["credits"] == []
     assert pass_dates() == 0
+
+
+def test_a_copy_follows_a_default_plan_that_is_no_more_and_a_metric_that_resets_otherwise(acme, acme_api, as_worker):
+    bob = make_customer(acme, "bob@example.com")
+    metric = acme_api.post("/metrics", {"name": "api_calls"}).json()
+    allowed = [{"metric": "api_calls", "included": 5}]
+    free = {"name": "Free", "priceCents": 0, "currency": "usd", "isDefault": True, "usage": allowed}
+    acme_api.post("/plans", free)
+    announce_default_job(str(acme.scope.app), str(NIL))
+    plan = acme_api.get("/plans").json()["data"][0]
+    acme_api.patch(f"/metrics/{metric['id']}", {"resets": "day"})
+    announce_default_job(str(acme.scope.app), str(NIL))
+    kept = acme_api.get("/events?type=entitlements.updated&limit=1").json()["data"][0]["data"]
+    assert kept == acme_api.get(f"/customers/{bob.id}/state").json()
+
+    acme_api.patch(f"/plans/{plan['id']}", {"isDefault": False})
+    announce_default_job(str(acme.scope.app), str(NIL))
+
+    told = acme_api.get("/events?type=entitlements.updated&limit=1").json()["data"][0]["data"]
+    assert told == acme_api.get(f"/customers/{bob.id}/state").json()
+    assert (told["entitlements"]["planName"], told["version"] > kept["version"]) == (None, True)
 
 
 def test_a_deleted_customer_has_no_state(acme_api, ada):

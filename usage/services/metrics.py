@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from billing.models import PlanVersion
+from billing.services.access import refresh_app
 from billing.services.catalogue import lock_catalogue
 from billing.services.features import NAMED, live_features
 from stackbe.kernel.audit import audit
@@ -84,6 +85,8 @@ def update_metric(scope: Scope, metric_id: str, changes: dict[str, Any]) -> Metr
         setattr(metric, field, value)
     metric.save(update_fields=list(changes))
     audit(scope, "metric.updated", metric.public_id, detail={"fields": sorted(changes)})
+    if "resets" in counting:
+        refresh_app(scope)
     return metric
 
 
