@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from billing.errors import FeatureExists, FeatureInUse, FeatureNotFound
 from billing.metrics import resets_by_metric
@@ -70,6 +71,7 @@ def create_feature(scope: Scope, *, key: str, type: str, name: str = "", metric:
     except IntegrityError:
         raise FeatureExists from None
     audit(scope, "feature.created", feature.public_id, detail={"key": key, "type": type})
+    _refresh_counted(scope, feature)
     return feature
 
 
@@ -105,6 +107,7 @@ def archive_feature(scope: Scope, key: str) -> None:
     feature.archived_at = now(scope)
     feature.save(update_fields=["archived_at"])
     audit(scope, "feature.archived", feature.public_id, detail={"key": feature.key})
+    _refresh_counted(scope, feature)
 
 
 def refuse_unknown_metric(scope: Scope, type: str, metric: str | None) -> None:  # noqa: A002  # likewise
@@ -165,6 +168,16 @@ def unknown_sentence(noun: str, name: str, known: Iterable[str]) -> str:
         return f"Unknown {noun} {name}. This app has no {noun}s yet: define it with POST /v1/{noun}s first."
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"Unknown {noun} {name}. Known: {', '.join(names[:NAMED])}{more}."
+
+
+def _refresh_counted(scope: Scope, feature: Feature) -> None:
+    """Work access out anew where a feature that came or went is another spelling of what a plan allows."""
+    if feature.metric and PlanVersion.objects.within(scope).filter(_allows(feature)).exists():
+        access.refresh_app(scope)
+
+
+def _allows(feature: Feature) -> Q:
+    return Q(usage__contains=[{"metric": feature.metric}]) | Q(entitlements__has_key=feature.key)
 
 
 def _newest(version: PlanVersion) -> bool:

@@ -78,6 +78,23 @@ def test_a_feature_that_a_plan_grants_stays(acme_api, make_plan):
     assert acme_api.get("/features/sso").status_code == 404
 
 
+def test_another_spelling_of_an_allowance_counts_from_its_first_to_its_last_moment(acme_api, customer, make_plan):
+    plan = make_plan(priceCents=0, usage=[{"metric": "seats_used", "included": 5}])
+    acme_api.post("/subscriptions", {"customerId": customer["id"], "planId": plan["id"]})
+
+    def held():
+        told = acme_api.get("/events?type=entitlements.updated&limit=1").json()["data"][0]["data"]
+        answered = acme_api.get(f"/entitlements?customerId={customer['id']}").json()["entitlements"]
+        assert told["entitlements"]["entitlements"] == answered
+        return answered
+
+    assert held() == {"seats_used": 5}
+    acme_api.post("/features", {"key": "room", "type": "metered", "metric": "seats_used"})
+    assert held() == {"room": 5}
+    acme_api.delete("/features/room")
+    assert held() == {"seats_used": 5}
+
+
 def test_a_rival_finds_nothing(acme_api, globex_api, features):
     identifier = acme_api.get("/features/sso").json()["id"]
 
