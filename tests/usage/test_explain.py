@@ -69,6 +69,33 @@ def test_an_override_says_by_whom_and_until_when(acme, acme_api, sso):
     assert (told["hasAccess"], told["source"]) == (True, "override")
 
 
+def test_no_plan_is_advised_where_an_override_says_no(acme, acme_api, sso):
+    bob = make_customer(acme, "bob@example.com")
+    pro = offer(acme_api, "Pro", 0, sso=True)
+    acme_api.post("/subscriptions", {"customerId": bob.id, "planId": pro["id"]})
+    acme_api.put(f"/customers/{bob.id}/entitlement-overrides/sso", {"value": False, "reason": "abuse"})
+
+    told = explain(acme_api, bob, "sso")
+
+    back = {"change": "override", "detail": "Take the override of sso back.", "feature": "sso"}
+    assert (told["hasAccess"], told["wouldAllow"]) == (False, back)
+
+
+def test_an_add_on_is_advised_to_whose_plan_lists_it_and_to_others_last(acme, acme_api, sso):
+    bob, eve = make_customer(acme, "bob@example.com"), make_customer(acme, "eve@example.com")
+    extra = offer(acme_api, "Extra", 0, sso=True)
+    gold = offer(acme_api, "Gold", 9900, sso=True)
+    free = offer(acme_api, "Free", 0)
+    acme_api.patch(f"/plans/{free['id']}", {"addOns": [extra["id"]]})
+    acme_api.post("/subscriptions", {"customerId": bob.id, "planId": free["id"]})
+
+    listed, other = explain(acme_api, bob, "sso")["wouldAllow"], explain(acme_api, eve, "sso")["wouldAllow"]
+
+    assert listed["planId"] == extra["id"]
+    assert listed["detail"] == "Subscribe to the add-on extra, beside what they have."
+    assert other == {"change": "plan", "detail": "Subscribe to the plan gold.", "planId": gold["id"]}
+
+
 def test_the_default_plan_and_nothing_at_all_are_said(acme, acme_api):
     bob = make_customer(acme, "bob@example.com")
 

@@ -22,6 +22,7 @@ from usage.services.reservations import live_holds
 from usage.services.summary import standing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -161,6 +162,18 @@ def _of_usage(scope: Scope, customer_id: UUID, figures: Figures) -> list[Step]:
     ]
 
 
+def _more_of_it(feature: str, figures: Figures | None) -> dict[str, str] | None:
+    """Return what would let more of a granted feature be used, None where more can be."""
+    by = figures.refused_by(1) if figures is not None else None
+    if figures is None or by is None:
+        return None
+    if by in {"day", "hour"}:
+        return {"change": "wait", "detail": f"Wait for the next {by}.", "metric": figures.metric}
+    if figures.aggregation in LEVELS:
+        return {"change": "override", "detail": f"Override {feature} with a higher limit.", "feature": feature}
+    return {"change": "credits", "detail": f"Grant credits of {figures.metric}.", "metric": figures.metric}
+
+
 def _smallest_change(
     scope: Scope,
     row: Subscription | None,
@@ -170,25 +183,26 @@ def _smallest_change(
     figures: Figures | None,
 ) -> dict[str, str] | None:
     if decision.has_access:
-        by = figures.refused_by(1) if figures is not None else None
-        if figures is None or by is None:
-            return None
-        if by in {"day", "hour"}:
-            return {"change": "wait", "detail": f"Wait for the next {by}.", "metric": figures.metric}
-        if figures.aggregation in LEVELS:
-            return {"change": "override", "detail": f"Override {feature} with a higher limit.", "feature": feature}
-        return {"change": "credits", "detail": f"Grant credits of {figures.metric}.", "metric": figures.metric}
+        return _more_of_it(feature, figures)
+    if decision.source == "override":
+        # It wins over every plan, so no plan would help.
+        taken_back = feature in granted.values and opens(granted.values[feature])
+        detail = "Take the override of {} back." if taken_back else "Override {} with a value that grants it."
+        return {"change": "override", "detail": detail.format(feature), "feature": feature}
     status = status_at(State.of(row), granted.moment) if row is not None else None
     if granted.answered_by != "access" and row is not None and _would_grant(scope, row, feature):
         if status == Subscription.Status.PAST_DUE:
             return {"change": "payment", "detail": f"Pay what is due for {row.public_id}."}
         if status == Subscription.Status.PAUSED:
             return {"change": "resume", "detail": f"Resume {row.public_id}."}
-    cheapest = _cheapest_plan(scope, feature)
+    add_ons = row.plan_version.add_ons if row is not None and granted.answered_by == "access" else ()
+    cheapest = _cheapest_plan(scope, feature, add_ons)
     if cheapest is not None:
         plan = cheapest.plan
-        verb = "Subscribe to" if row is None else "Change to"
-        return {"change": "plan", "detail": f"{verb} the plan {plan.slug}.", "planId": plan.public_id}
+        detail = f"Subscribe to the plan {plan.slug}." if row is None else f"Change to the plan {plan.slug}."
+        if plan.pk in add_ons:
+            detail = f"Subscribe to the add-on {plan.slug}, beside what they have."
+        return {"change": "plan", "detail": detail, "planId": plan.public_id}
     return {"change": "override", "detail": f"Override {feature} for this customer.", "feature": feature}
 
 
@@ -197,16 +211,21 @@ def _would_grant(scope: Scope, row: Subscription, feature: str) -> bool:
     return feature in granted and opens(granted[feature])
 
 
-def _cheapest_plan(scope: Scope, feature: str) -> PlanVersion | None:
-    """Return the newest version of the plan that grants a feature for the least, None where none does."""
+def _cheapest_plan(scope: Scope, feature: str, add_ons: Sequence[UUID]) -> PlanVersion | None:
+    """Return the newest version of the plan that grants a feature for the least, None where none does.
+
+    What other plans have for an add-on comes last: it is bought beside them, unless `add_ons` of one's own lists it.
+    """
     rows = PlanVersion.objects.within(scope).filter(plan__active=True, number=F("plan__version"))
+    versions = list(rows.select_related("plan").prefetch_related("prices").order_by("id")[:MOST_PLANS])
+    beside_others = {add_on for version in versions for add_on in version.add_ons} - set(add_ons)
     catalogue = Catalogue(scope)
     found = []
-    for version in rows.select_related("plan").prefetch_related("prices").order_by("id")[:MOST_PLANS]:
+    for version in versions:
         granted = catalogue.grants_of(version).entitlements
         if feature in granted and opens(granted[feature]):
             price = next((price.unit_amount_cents for price in version.live_prices()), None)
-            found.append((price is None, price or 0, version.id, version))
+            found.append((version.plan_id in beside_others, price is None, price or 0, version.id, version))
     return min(found)[-1] if found else None
 
 
