@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 
+from accounts.granted import counting
 from stackbe.kernel import crypto
 
 
@@ -53,8 +54,8 @@ class CustomerRow:
             plan_name, values = self.default_plan_name, self.default_entitlements
         granted = orjson.loads(values) if values else {}
         for feature, grant in (orjson.loads(self.overrides) if self.overrides else {}).items():
-            if grant["until"] is None or datetime.fromisoformat(grant["until"]) > self.app_moment:
-                granted[feature] = grant["value"]
+            if (counts_now := counting(grant, self.app_moment)) is not None:
+                granted[feature] = counts_now["value"]
         return {"planName": plan_name, "features": granted}
 
     def opened(self, customer_id: UUID) -> dict[str, Any] | None:

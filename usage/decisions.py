@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from accounts.granted import counting
+
 NO_SUBSCRIPTION = "NO_ACTIVE_SUBSCRIPTION"
 NOT_IN_PLAN = "FEATURE_NOT_AVAILABLE"
 
@@ -16,7 +18,7 @@ class Granted:
 
     `answered_by` is `access` (their subscription), `default` (the app's default plan) or None. `values`
     are the plan's, `overrides` are `{feature: {"value": …, "until": ISO time or null}}`, with `"source": "addon"`
-    where an add-on to the plan makes the value another.
+    where an add-on to the plan makes the value another, and `"then"` where one that ends has another behind it.
     """
 
     answered_by: str | None
@@ -48,8 +50,8 @@ def opens(value: Any) -> bool:
 
 def decide(granted: Granted, feature: str) -> Decision:
     """Answer for one feature: an override in force wins, then the plan that counts."""
-    override = granted.overrides.get(feature)
-    if override is not None and _in_force(override, granted.moment):
+    override = counting(granted.overrides.get(feature), granted.moment)
+    if override is not None:
         value = override["value"]
         return Decision(opens(value), value, override.get("source", "override"), None if opens(value) else NOT_IN_PLAN)
     if granted.answered_by is None:
@@ -58,8 +60,3 @@ def decide(granted: Granted, feature: str) -> Decision:
         return Decision(False, None, granted.source, NOT_IN_PLAN)  # has_access
     value = granted.values[feature]
     return Decision(opens(value), value, granted.source, None if opens(value) else NOT_IN_PLAN)
-
-
-def _in_force(override: dict[str, Any], moment: datetime) -> bool:
-    until = override.get("until")
-    return until is None or datetime.fromisoformat(until) > moment

@@ -13,9 +13,9 @@ class Access(AppOwned):
     """What one customer's subscription grants, and between which moments.
 
     It counts from `access_from` (if set) until `access_until` (if set), by the app's clock; outside
-    of them the app's DefaultAccess answers. `overrides` holds per feature `{value, until}`, and
-    wins over both. `limits` holds per metric `{included, mode, resets, windows, rollover,
-    overageCap}`. `version` only ever grows and orders copies that an app keeps.
+    of them the app's DefaultAccess answers. `overrides` holds per feature `{value, until}`, with `then` for
+    what counts after that end, and wins over both. `limits` holds per metric `{included, mode, resets,
+    windows, rollover, overageCap}`. `version` only ever grows and orders copies that an app keeps.
     """
 
     customer = models.OneToOneField("accounts.Customer", models.PROTECT, related_name="+", db_constraint=False)

@@ -14,12 +14,13 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from accounts.granted import counting
 from accounts.models import Customer, Organization, OrganizationMember
 from billing.events import subscription_as_event
 from billing.lifecycle import status_at
 from billing.models import Access, DefaultAccess, EntitlementOverride, Plan, Subscription
 from billing.queue import defer_announcement, defer_refresh
-from billing.services.grants import NOTHING, Catalogue
+from billing.services.grants import NOTHING, Catalogue, beside_plan, layered, with_add_ons
 from billing.state import compose_state, next_dates
 from billing.states import State
 from stackbe.kernel.clock import now, render, wall_clock
@@ -216,12 +217,9 @@ def in_force(row: Access, moment: datetime) -> bool:
 
 
 def live_overrides(row: Access, moment: datetime) -> dict[str, Any]:
-    """Return `{feature: {value, until}}` of the overrides that have not run out."""
-    return {
-        name: grant
-        for name, grant in row.overrides.items()
-        if grant["until"] is None or datetime.fromisoformat(grant["until"]) > moment
-    }
+    """Return `{feature: {value, until}}` of the overrides that count now."""
+    found = {name: counting(grant, moment) for name, grant in row.overrides.items()}
+    return {name: grant for name, grant in found.items() if grant is not None}
 
 
 def entitlements_of(scope: Scope, customer_id: UUID) -> dict[str, Any]:
@@ -331,27 +329,15 @@ def _worked_out(scope: Scope, customer_id: UUID, moment: datetime) -> dict[str, 
     best = ranked[0] if ranked else None
     add_ons = _add_ons(ranked, moment)
     overrides = _overrides(scope, customer_id, best, moment)
-    granted = {
-        row.feature: {"value": row.value, "until": ends and ends.isoformat()}
-        for row, ends in overrides
-        if ends is None or ends > moment
-    }
-    if best is None and not granted:
+    overrides = [(row, ends) for row, ends in overrides if ends is None or ends > moment]
+    if best is None and not overrides:
         return None
+    granted: dict[str, Any] = {}
     wanted = dict(NOTHING_HELD)
     if best is not None:
         catalogue = Catalogue(scope)
         grants = catalogue.grants_of(best.plan_version, best.quantity) if best.plan_version_id else NOTHING
-        more = grants
-        for row in add_ons:
-            more = more.beside(catalogue.grants_of(row.plan_version), row.quantity)
-        ends = min((row.access_until for row in [best, *add_ons] if row.access_until is not None), default=None)
-        beside = {
-            feature: {"value": value, "until": ends and ends.isoformat(), "source": "addon"}
-            for feature, value in more.entitlements.items()
-            if feature not in grants.entitlements or grants.entitlements[feature] != value
-        }
-        granted = beside | granted
+        granted = beside_plan(catalogue, grants, best.access_until, add_ons)
         wanted |= {
             "plan_id": best.plan_id,
             "plan_name": best.plan.name,
@@ -360,12 +346,15 @@ def _worked_out(scope: Scope, customer_id: UUID, moment: datetime) -> dict[str, 
             "subscription_id": best.id,
             "organization_id": best.organization_id,
             "entitlements": grants.entitlements,
-            "limits": more.limits,
+            "limits": with_add_ons(catalogue, grants, add_ons).limits,
             "period_start": best.current_period_start,
             "period_end": best.current_period_end,
             "access_from": best.access_from,
             "access_until": best.access_until,
         }
+    for override, ends in overrides:
+        mine = {"value": override.value, "until": ends and ends.isoformat()}
+        granted[override.feature] = layered(mine, ends, granted.get(override.feature))
     wanted["overrides"] = granted
     dates = [wanted["access_from"], wanted["access_until"]]
     dates += [ends for _, ends in overrides]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from accounts.granted import counting
 from billing.metrics import resets_by_metric
 from billing.models import Feature
 from billing.services.overage import units_within
 
 if TYPE_CHECKING:
-    from billing.models import PlanVersion
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from billing.models import PlanVersion, Subscription
     from stackbe.kernel.scope import Scope
 
 DEFAULT_RESET = "billing_period"
@@ -107,3 +111,35 @@ class Catalogue:
         if row.get("spendCapCents") is not None:
             limit["overageCap"] = units_within(row["overage"], row["spendCapCents"])
         return limit
+
+
+def with_add_ons(catalogue: Catalogue, grants: Grants, add_ons: Sequence[Subscription]) -> Grants:
+    """Return what a plan grants together with its add-ons."""
+    for row in add_ons:
+        grants = grants.beside(catalogue.grants_of(row.plan_version), row.quantity)
+    return grants
+
+
+def beside_plan(
+    catalogue: Catalogue, grants: Grants, plan_ends: datetime | None, add_ons: Sequence[Subscription]
+) -> dict[str, Any]:
+    """Return by feature what add-ons make of the plan's values, and what is left of it as one after the other ends."""
+    found: dict[str, Any] = {}
+    ends = {row.access_until for row in add_ons if row.access_until is not None}
+    stretches = sorted(end for end in ends if plan_ends is None or end < plan_ends)
+    for until in (plan_ends, *reversed(stretches)):
+        running = [row for row in add_ons if row.access_until is None or (until and row.access_until >= until)]
+        for feature, value in with_add_ons(catalogue, grants, running).entitlements.items():
+            behind = found.get(feature)
+            if behind is None and feature in grants.entitlements and grants.entitlements[feature] == value:
+                continue
+            if behind is None or behind["value"] != value:
+                grant = {"value": value, "until": until and until.isoformat(), "source": "addon"}
+                found[feature] = layered(grant, until, behind)
+    return found
+
+
+def layered(grant: dict[str, Any], ends: datetime | None, behind: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a grant with what of another counts once it has ended."""
+    then = counting(behind, ends) if ends is not None else None
+    return grant | ({"then": then} if then is not None else {})

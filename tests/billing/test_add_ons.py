@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from billing.models import Subscription
+from stackbe.kernel.clock import render
 from stackbe.kernel.transactions import reading
+from tests.billing.conftest import NOW
 
 
 @pytest.fixture
@@ -68,6 +72,39 @@ def test_an_edited_add_on_reaches_at_once_whoever_has_it_beside_a_plan(acme_api,
     assert held()["entitlements"] == {"projects": 23}
     told = acme_api.get("/events?type=entitlements.updated&limit=1").json()["data"][0]["data"]
     assert (told["customer"]["id"], told["entitlements"]) == (customer["id"], held())
+
+
+def test_what_one_has_besides_counts_from_the_second_in_which_a_better_one_ends(
+    acme_api, customer, plans, make_plan, subscribe, held, at
+):
+    pro, pack = plans
+    short = make_plan("Short", trialDays=7, trialRequiresCard=False, entitlements={"projects": 5})
+    acme_api.patch(f"/plans/{pro['id']}", {"addOns": [pack["id"], short["id"]]})
+    at(NOW)
+    for plan in (pro, pack, short):
+        assert subscribe(plan).status_code == 201
+    for feature, value, days in (("sso", False, 3), ("projects", 99, 5)):
+        lasting = {"value": value, "reason": "x", "expiresAt": render(NOW + timedelta(days=days))}
+        acme_api.put(f"/customers/{customer['id']}/entitlement-overrides/{feature}", lasting)
+
+    for day, expected in (
+        (1, {"projects": 99, "sso": False}),
+        (4, {"projects": 99, "sso": True}),
+        (6, {"projects": 18, "sso": True}),
+        (8, {"projects": 13, "sso": True}),
+    ):
+        at(NOW + timedelta(days=day))
+        asked = {"customerId": customer["id"], "features": ["projects", "sso"]}
+        checked = acme_api.post("/entitlements/check", asked).json()["results"]
+        assert held()["entitlements"] == expected, day
+        assert {feature: answer["value"] for feature, answer in checked.items()} == expected, day
+    signed_in = acme_api.post(f"/customers/{customer['id']}/sessions", {}).json()
+    assert signed_in["entitlements"]["features"] == expected
+    assert check(acme_api, customer, "projects") == (
+        13,
+        "addon",
+        ["subscription", "plan", "override", "add_on", "answer"],
+    )
 
 
 def test_only_what_the_plan_lists_can_be_bought_beside_it(make_plan, plans, subscribe):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import F, Q
 
+from accounts.granted import counting
 from billing.lifecycle import status_at
 from billing.models import Access, EntitlementOverride, Feature, PlanVersion, Subscription
 from billing.services.access import current_subscription
@@ -128,8 +129,8 @@ def _of_override(
         said = "has run out" if over else f"sets it to {_shown(row.value)}"
         of = "An override" if row.subscription_id is None else "An override of the subscription"
         steps.append(_step("override", f"{of} {said}: {row.reason}", by=row.granted_by, until=row.expires_at))
-    if not steps and feature in granted.overrides:
-        grant = granted.overrides[feature]
+    grant = counting(granted.overrides.get(feature), granted.moment)
+    if grant is not None and (not steps or grant.get("source") == "addon"):
         name, what = ("add_on", "An add-on") if grant.get("source") == "addon" else ("override", "An override")
         steps.append(_step(name, f"{what} makes it {_shown(grant['value'])}.", until=grant["until"]))
     return steps
