@@ -172,12 +172,12 @@ def unknown_sentence(noun: str, name: str, known: Iterable[str]) -> str:
 
 def _refresh_counted(scope: Scope, feature: Feature) -> None:
     """Work access out anew where a feature that came or went is another spelling of what a plan allows."""
-    if feature.metric and PlanVersion.objects.within(scope).filter(_allows(feature)).exists():
+    if not feature.metric:
+        return
+    spellings = Feature.objects.within(scope).filter(metric=feature.metric).values_list("key", flat=True)
+    allows = Q(usage__contains=[{"metric": feature.metric}]) | Q(entitlements__has_any_keys=list(spellings))
+    if PlanVersion.objects.within(scope).filter(allows).exists():
         access.refresh_app(scope)
-
-
-def _allows(feature: Feature) -> Q:
-    return Q(usage__contains=[{"metric": feature.metric}]) | Q(entitlements__has_key=feature.key)
 
 
 def _newest(version: PlanVersion) -> bool:

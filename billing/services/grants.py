@@ -71,8 +71,10 @@ class Catalogue:
 
     def __init__(self, scope: Scope) -> None:
         """Read them."""
-        rows = Feature.objects.within(scope).filter(archived_at__isnull=True, type="metered")
-        self.metric_of = {row.key: row.metric for row in rows if row.metric}
+        # The live one of a key comes last, and stands in the place of those that were archived.
+        rows = Feature.objects.within(scope).order_by("archived_at", "key")
+        features = {row.key: row for row in rows.only("key", "type", "metric", "archived_at")}
+        self.metered = {key: row for key, row in features.items() if row.type == Feature.Type.METERED and row.metric}
         self.resets = resets_by_metric(scope)
 
     def grants_of(self, version: PlanVersion, quantity: int = 1) -> Grants:
@@ -80,17 +82,22 @@ class Catalogue:
 
         A metered feature and its metric's allowance are two spellings of one number: whichever the
         plan gives stands for both. A metric without a feature is granted under its own name, so that
-        it can be asked for like one. Seats count once per unit bought.
+        it can be asked for like one. A feature that was archived stands for what versions that name it
+        still grant. Seats count once per unit bought.
         """
         entitlements = dict(version.entitlements)
         limits = {row["metric"]: self._limit(row) for row in version.usage}
-        for key, metric in self.metric_of.items():
-            if metric in limits:
-                entitlements[key] = limits[metric]["included"]
-            elif key in entitlements:
+        metric_of = {
+            key: row.metric for key, row in self.metered.items() if row.archived_at is None or key in entitlements
+        }
+        for key, metric in metric_of.items():
+            if metric not in limits and key in entitlements:
                 allowance = {"metric": metric, "included": entitlements[key], "mode": "hard"}
                 limits[metric] = self._limit(allowance)
-        featured = set(self.metric_of.values())
+        for key, metric in metric_of.items():
+            if metric in limits:
+                entitlements[key] = limits[metric]["included"]
+        featured = set(metric_of.values())
         for metric, limit in limits.items():
             if metric not in featured:
                 entitlements.setdefault(metric, limit["included"])

@@ -94,6 +94,11 @@ def test_another_spelling_of_an_allowance_counts_from_its_first_to_its_last_mome
     acme_api.delete("/features/room")
     assert held() == {"seats_used": 5}
 
+    acme_api.patch(f"/plans/{plan['id']}", {"usage": [], "entitlements": {"calls": 7}})
+    assert held() == {"calls": 7}
+    acme_api.post("/features", {"key": "a_second_name", "type": "metered", "metric": "api_calls"})
+    assert held() == {"calls": 7, "a_second_name": 7}
+
 
 def test_a_rival_finds_nothing(acme_api, globex_api, features):
     identifier = acme_api.get("/features/sso").json()["id"]

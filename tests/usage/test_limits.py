@@ -8,7 +8,7 @@ import pytest
 
 from stackbe.kernel.clock import render, wall_clock
 from stackbe.kernel.transactions import change
-from tests.usage.stage import add_metric, allow, move_clock
+from tests.usage.stage import add_metric, allow, make_customer, move_clock
 from usage.models import Counter
 from usage.tasks import announce
 
@@ -184,3 +184,20 @@ def test_only_one_threshold_row_waits_for_each_crossing(acme, acme_api, ada):
         assert announce(acme.scope) == 2
         assert Counter.objects.within(acme.scope).get().reached == {"80": 10, "100": 10}
         assert announce(acme.scope) == 0
+
+
+def test_a_feature_that_is_archived_limits_on_who_keeps_a_plan_that_names_it(acme, acme_api):
+    bob = make_customer(acme, "bob@example.com")
+    acme_api.post("/metrics", {"name": "api_calls"})
+    acme_api.post("/features", {"key": "calls", "type": "metered", "metric": "api_calls"})
+    body = {"name": "Old", "priceCents": 0, "currency": "usd", "entitlements": {"calls": 7}}
+    old = acme_api.post("/plans", body).json()
+    acme_api.post("/subscriptions", {"customerId": bob.id, "planId": old["id"]})
+    asked = f"/usage/check?customerId={bob.id}&metric=api_calls"
+    assert acme_api.get(asked).json()["limit"] == 7
+
+    acme_api.delete(f"/plans/{old['id']}")
+    assert acme_api.delete("/features/calls").status_code == 204
+
+    assert acme_api.get(asked).json()["limit"] == 7
+    assert acme_api.get(f"/entitlements?customerId={bob.id}").json()["entitlements"] == {"calls": 7}
