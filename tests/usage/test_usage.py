@@ -74,6 +74,19 @@ def test_an_override_of_a_metered_feature_is_the_limit_while_it_lasts(acme, acme
     assert statuses == [200 if limit == 12 else 409, 409]
 
 
+def test_what_stands_behind_an_override_that_ran_out_is_the_limit_for_checks_and_counts_alike(acme, acme_api, ada):
+    acme_api.post("/features", {"key": "calls", "name": "Calls", "type": "metered", "metric": "api_calls"})
+    ended, later = (render(wall_clock() + timedelta(hours=hours)) for hours in (-1, 1))
+    behind = {"value": 12, "until": later}
+    over = {"value": 99, "until": ended, "then": {"value": 50, "until": ended, "then": behind}}
+    ada.change_access(overrides={"calls": over})
+
+    assert acme_api.get(f"/entitlements/check/calls?customerId={ada.id}").json()["value"] == 12
+    assert acme_api.get(f"/usage/check?customerId={ada.id}&metric=api_calls").json()["limit"] == 12
+    assert acme_api.post("/usage/track", ada.event(quantity=13)).status_code == 409
+    assert acme_api.post("/usage/track", ada.event(quantity=12)).status_code == 200
+
+
 def test_an_override_grants_usage_without_a_plan(acme, acme_api, ada):
     acme_api.post("/features", {"key": "calls", "name": "Calls", "type": "metered", "metric": "api_calls"})
     ada.change_access(plan_id=None, limits={}, overrides={"calls": {"value": 1, "until": None}})
