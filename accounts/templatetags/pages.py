@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -19,6 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.visiting import Visit
+from stackbe.kernel.currencies import digits_of, in_units
 from stackbe.kernel.fields import MASK
 
 register = template.Library()
@@ -27,10 +27,6 @@ HEX_COLOUR = re.compile(r"#[0-9a-fA-F]{6}\Z")
 OWN_COLOUR = "#0a6577"
 LUMINANCE_WEIGHTS = (0.2126, 0.7152, 0.0722)
 DARK_INK, LIGHT_INK = "#0f1a1b", "#ffffff"
-# Currencies whose smallest unit is the unit itself, as Stripe lists them.
-WHOLE_CURRENCIES = frozenset(
-    {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"}
-)
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 TONES = {
     "good": (
@@ -81,8 +77,8 @@ def money(cents: int | None, currency: str = "usd") -> str:
     if cents is None:
         return "—"
     code = currency.upper()
-    amount = Decimal(cents) if code in WHOLE_CURRENCIES else Decimal(cents) / 100
-    digits = f"{abs(amount):,}" if code in WHOLE_CURRENCIES else f"{abs(amount):,.2f}"
+    amount = in_units(cents, code)
+    digits = f"{abs(amount):,.{digits_of(code)}f}"
     sign = "−" if amount < 0 else ""
     symbol = SYMBOLS.get(code)
     return f"{sign}{symbol}{digits}" if symbol else f"{sign}{digits} {code}"

@@ -8,11 +8,12 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 
 from accounts.dashboard.frame import AppPage, as_the_api_takes_it
-from billing.dashboard.forms import CURRENCIES, WHOLE
+from billing.dashboard.forms import CURRENCIES
 from billing.models import Coupon, StripeConnection
 from billing.stripe import coupons
 from billing.stripe.coupon_views import CouponInput
 from stackbe.kernel.clock import render
+from stackbe.kernel.currencies import in_minor_units, no_such_coin
 
 DURATIONS = [("once", "The first invoice"), ("repeating", "Several months"), ("forever", "Every invoice")]
 
@@ -36,12 +37,20 @@ class CouponForm(forms.Form):
         help_text="UTC. Empty for no end.",
     )
 
+    def clean(self) -> dict[str, Any]:
+        """Refuse an amount that the currency has no coins for: rounding it would take off another one."""
+        entered = self.cleaned_data
+        amount, currency = entered.get("amount_off"), entered.get("currency")
+        if amount is not None and currency and in_minor_units(amount, currency) is None:
+            self.add_error("amount_off", no_such_coin(currency))
+        return entered
+
     def as_asked(self) -> dict[str, Any]:
         """Return what the API is sent for the same, and refuse as it refuses."""
         entered = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
         amount, currency = entered.pop("amount_off", None), entered.pop("currency", "")
         if amount is not None:
-            entered |= {"amount_off_cents": int(amount if currency in WHOLE else amount * 100), "currency": currency}
+            entered |= {"amount_off_cents": in_minor_units(amount, currency), "currency": currency}
         if "percent_off" in entered:
             entered["percent_off"] = float(entered["percent_off"])
         if "expires_at" in entered:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
+from accounts.templatetags.pages import rhythm
 from billing.models import Feature
 from billing.serializers.catalogue import UsageInput
+from stackbe.kernel.currencies import digits_of, in_minor_units, in_units, no_such_coin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from billing.models import Plan, PlanVersion
+    from billing.models import Plan, PlanVersion, Price
     from usage.models import Metric
 
 CURRENCIES = ("usd", "eur", "gbp", "chf", "cad", "aud", "sek", "nok", "dkk", "pln", "jpy", "inr", "brl")
-# Their smallest unit is the unit itself.
-WHOLE = frozenset({"jpy"})
 METERED = Feature.Type.METERED.value
 KINDS = [
     ("boolean", "On or off"),
@@ -31,19 +31,25 @@ NO_LIMIT = "Empty: without limit, as it is now."
 INTERVALS = [("month", "a month"), ("year", "a year"), ("week", "a week"), ("one_time", "once")]
 
 
+def price_field(decimal_places: int = 2) -> forms.DecimalField:
+    """Return the field of an amount that has so many digits after the point at most."""
+    most = Decimal(10**9)
+    note = "0 makes it a free plan."
+    return forms.DecimalField(label="Price", min_value=0, max_value=most, decimal_places=decimal_places, help_text=note)
+
+
 class PlanForm(forms.Form):
     """A plan: its price, and a field for each of the app's features and metrics.
 
     `standing` is the version that is edited. What it says and the form has no field for (what overage costs, limits by
-    the day, tiers, "no limit") stays as it is.
+    the day, tiers, further prices, "no limit") stays as it is, and so does what nobody touched: a currency or a rhythm
+    that the form does not offer for a new plan, a text of a list that has a comma of its own.
     """
 
     name = forms.CharField(
         label="Name", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Pro"})
     )
-    price = forms.DecimalField(
-        label="Price", min_value=0, max_value=Decimal(10**9), decimal_places=2, help_text="0 makes it a free plan."
-    )
+    price = price_field()
     currency = forms.ChoiceField(label="Currency", choices=[(code, code.upper()) for code in CURRENCIES])
     interval = forms.ChoiceField(label="Charged", choices=INTERVALS)
     trial_days = forms.IntegerField(label="Trial (days)", min_value=0, max_value=730, initial=0)
@@ -63,15 +69,19 @@ class PlanForm(forms.Form):
     ) -> None:
         """Add the fields of what this app grants and counts."""
         super().__init__(*args, **kwargs)
-        self.allowances = {row["metric"]: row for row in standing.usage} if standing else {}
         self.granted = standing.entitlements if standing else {}
-        self.is_tiered = standing is not None and bool(standing.live_prices()[0].tiers)
-        if self.is_tiered:
-            for name in ("price", "currency", "interval"):
-                del self.fields[name]
         self.features = [feature for feature in features if feature.type != Feature.Type.METERED]
         self.metered = [feature for feature in features if feature.type == Feature.Type.METERED]
         self.metrics = list(metrics)
+        self.allowances = allowances_of(standing, self.metered) if standing else {}
+        prices = standing.live_prices() if standing else []
+        self.further_prices = len(prices[1:])
+        self.is_tiered = bool(prices and prices[0].tiers)
+        if self.is_tiered:
+            for name in ("price", "currency", "interval"):
+                del self.fields[name]
+        elif prices:
+            self._offer(prices[0])
         for feature in self.features:
             self.fields[f"feature_{feature.key}"] = feature_field(feature)
             if self.has_no_limit(feature.key):
@@ -89,6 +99,24 @@ class PlanForm(forms.Form):
                 choices=[("hard", "Refused"), ("soft", "Allowed, and told")],
                 required=False,
             )
+
+    def _offer(self, price: Price) -> None:
+        """Let the fields hold what the plan costs now, also where a new plan is not offered that."""
+        if price.currency not in CURRENCIES:
+            currencies = [price.currency, *CURRENCIES]
+            self.fields["currency"].choices = [(code, code.upper()) for code in currencies]  # type: ignore[attr-defined]  # a ChoiceField
+        if digits_of(price.currency) > digits_of("usd"):
+            self.fields["price"] = price_field(digits_of(price.currency))
+        if (charged := interval_of(price)) not in dict(INTERVALS):
+            self.fields["interval"].choices = [(charged, rhythm(price)), *INTERVALS]  # type: ignore[attr-defined]  # likewise
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse an amount that the currency has no coins for: rounding it would charge another one."""
+        entered = self.cleaned_data
+        price, currency = entered.get("price"), entered.get("currency")
+        if price is not None and currency and in_minor_units(price, currency) is None:
+            self.add_error("price", no_such_coin(currency))
+        return entered
 
     def has_no_limit(self, key: str) -> bool:
         """Say whether the plan grants a feature without limit."""
@@ -127,11 +155,12 @@ class PlanForm(forms.Form):
         if self.is_tiered:
             return {}
         entered = self.cleaned_data
-        scale = 1 if entered["currency"] in WHOLE else 100
+        interval, _, number = entered["interval"].partition(":")
         return {
-            "price_cents": int(entered["price"] * scale),
+            "price_cents": in_minor_units(entered["price"], entered["currency"]),
             "currency": entered["currency"],
-            "interval": entered["interval"],
+            "interval": interval,
+            "interval_count": int(number or 1),
         }
 
     def _allowance(self, metric: str) -> dict[str, Any] | None:
@@ -152,7 +181,9 @@ class PlanForm(forms.Form):
         granted: dict[str, Any] = {}
         for feature in self.features:
             value = self.cleaned_data[f"feature_{feature.key}"]
-            if value not in (None, "", []):
+            if feature.key in self.granted and value == in_form(self.granted[feature.key]):
+                granted[feature.key] = self.granted[feature.key]
+            elif value not in (None, "", []):
                 granted[feature.key] = feature_value(feature, value)
             elif self.has_no_limit(feature.key):
                 granted[feature.key] = None
@@ -160,6 +191,8 @@ class PlanForm(forms.Form):
         for feature in self.metered:
             if feature.metric in included:
                 granted[feature.key] = included[feature.metric]
+            elif not feature.metric and feature.key in self.granted:
+                granted[feature.key] = self.granted[feature.key]
         return granted
 
 
@@ -222,19 +255,38 @@ def feature_value(feature: Feature, entered: Any) -> Any:
 def initial_of(plan: Plan, version: PlanVersion, features: Sequence[Feature]) -> dict[str, Any]:
     """Return a plan as its form shows it."""
     price = version.live_prices()[0]
-    cents = price.unit_amount_cents or 0
     shown: dict[str, Any] = {
         "name": plan.name,
-        "price": Decimal(cents) if price.currency in WHOLE else Decimal(cents) / 100,
+        "price": in_units(price.unit_amount_cents or 0, price.currency),
         "currency": price.currency,
-        "interval": price.interval,
+        "interval": interval_of(price),
         "trial_days": version.trial_days,
         "is_default": plan.is_default,
     }
     for feature in features:
-        value = version.entitlements.get(feature.key)
-        shown[f"feature_{feature.key}"] = ", ".join(value) if isinstance(value, list) else value
-    for row in version.usage:
-        shown[f"metric_{row['metric']}"] = row.get("included")
-        shown[f"mode_{row['metric']}"] = row.get("mode", "hard")
+        shown[f"feature_{feature.key}"] = in_form(version.entitlements.get(feature.key))
+    for metric, row in allowances_of(version, features).items():
+        shown[f"metric_{metric}"] = row.get("included")
+        shown[f"mode_{metric}"] = row.get("mode", "hard")
     return shown
+
+
+def allowances_of(version: PlanVersion, features: Sequence[Feature]) -> dict[str, dict[str, Any]]:
+    """Return what a plan allows of each metric, whether `usage` says so or the entitlement of a metered feature."""
+    granted = version.entitlements
+    spelled = {
+        feature.metric: {"metric": feature.metric, "included": granted[feature.key], "mode": "hard"}
+        for feature in features
+        if feature.type == METERED and feature.metric and feature.key in granted
+    }
+    return spelled | {row["metric"]: row for row in version.usage}
+
+
+def in_form(value: Any) -> Any:
+    """Return a plan's value of a feature as its field shows it."""
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def interval_of(price: Price) -> str:
+    """Return how often a price is charged, as the form's choice is called: `month`, `month:3`."""
+    return price.interval if price.interval_count == 1 else f"{price.interval}:{price.interval_count}"

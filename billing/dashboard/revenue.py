@@ -6,6 +6,7 @@ from typing import Any
 
 from accounts.dashboard.frame import AppPage
 from billing.services.revenue import summary
+from stackbe.kernel.currencies import in_units
 
 
 class Revenue(AppPage):
@@ -19,7 +20,8 @@ class Revenue(AppPage):
         """Return the figures by currency, each with its series for the charts."""
         found = summary(self.scope)
         for each in found:
+            code = each["currency"]
             named = [(f"{day.day} {day:%b}", row) for day, row in each["days"]]
-            each["mrr_series"] = [(name, row.mrr_cents / 100 if row else 0) for name, row in named]
-            each["paid_series"] = [(name, row.paid_cents / 100 if row else 0) for name, row in named]
+            each["mrr_series"] = [(name, float(in_units(row.mrr_cents, code)) if row else 0) for name, row in named]
+            each["paid_series"] = [(name, float(in_units(row.paid_cents, code)) if row else 0) for name, row in named]
         return {"found": found}

@@ -20,6 +20,7 @@ TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
         (123456789, "eur", "€1,234,567.89"),
         (4900, "jpy", "¥4,900"),
         (4900, "chf", "49.00 CHF"),
+        (4900, "KWD", "4.900 KWD"),
         (-500, "gbp", "−£5.00"),
         (0, "usd", "$0.00"),
         (None, "usd", "—"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
 
 import pytest
 
@@ -201,6 +202,70 @@ def test_what_the_form_has_no_field_for_stays_as_it_is_when_a_plan_is_edited(des
     )  # fmt: skip
     desk.post(f"plans/{made['id']}", name="Pro+", **{**entered, "mode_calls": "hard"})
     assert "overage" not in api.get(f"/plans/{made['id']}").json()["usage"][0]
+
+
+class Shown(HTMLParser):
+    """What a browser would send of a page's forms if nobody touched them."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.fields, self.select = {}, ""
+        self.feed(page.content.decode())
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if tag == "select":
+            self.select = found["name"]
+        elif tag == "option":
+            if "selected" in found or self.select not in self.fields:
+                self.fields[self.select] = found.get("value", "")
+        elif tag == "input" and found.get("name") and (found.get("type") != "checkbox" or "checked" in found):
+            self.fields[found["name"]] = found.get("value", "on")
+
+
+@pytest.mark.parametrize(
+    ("currency", "cents", "shown"), [("mxn", 10000, "100.00"), ("krw", 5000, "5000"), ("kwd", 12500, "12.500")]
+)
+def test_a_plan_that_is_saved_untouched_stays_as_it_was(desk, currency, cents, shown):
+    api = Api(desk.company.key)
+    api.post("/metrics", {"name": "calls"})
+    for feature in ({"key": "calls", "type": "metered", "metric": "calls"}, {"key": "tags", "type": "list"},
+                    {"key": "sso", "type": "boolean"}, {"key": "later", "type": "metered"}):  # fmt: skip
+        api.post("/features", feature)
+    prices = [
+        {"currency": currency, "interval": "month", "intervalCount": 3, "unitAmountCents": cents},
+        {"currency": "eur", "interval": "year", "unitAmountCents": 900},
+    ]
+    entitlements = {"calls": 500, "later": 7, "tags": ["a, b", "c"], "sso": False}
+    made = api.post("/plans", {"name": "Pro", "prices": prices, "entitlements": entitlements}).json()
+
+    page = desk.get(f"plans/{made['id']}")
+    saved = desk.post(f"plans/{made['id']}", **Shown(page).fields)
+
+    assert (Shown(page).fields["price"], Shown(page).fields["metric_calls"]) == (shown, "500")
+    assert ("every 3 months" in words(page), "1 more price" in words(page), "Saved" in words(saved)) == (True,) * 3
+    plan = api.get(f"/plans/{made['id']}").json()
+    assert plan.pop("usage") == [{"metric": "calls", "included": 500, "mode": "hard"}]
+    assert plan == {name: value for name, value in made.items() if name != "usage"}
+
+
+def test_another_rhythm_is_the_one_that_the_form_says(desk):
+    api = Api(desk.company.key)
+    price = {"currency": "usd", "interval": "month", "intervalCount": 3, "unitAmountCents": 900}
+    made = api.post("/plans", {"name": "Pro", "prices": [price]}).json()
+    fields = Shown(desk.get(f"plans/{made['id']}")).fields
+
+    desk.post(f"plans/{made['id']}", **fields | {"interval": "year"})
+
+    plan = api.get(f"/plans/{made['id']}").json()
+    assert (plan["interval"], plan["intervalCount"]) == ("year", 1)
+
+
+def test_an_amount_without_a_coin_is_refused_beside_its_field(desk):
+    response = desk.post("plans/new", name="Pro", price="29.99", currency="jpy", interval="month", trial_days="0")
+
+    assert response.status_code == 400
+    assert "JPY is whole" in words(response)
 
 
 def test_a_plan_is_edited_and_archived(desk):

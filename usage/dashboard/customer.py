@@ -80,7 +80,7 @@ def chart(scope: Scope, metric: str, customer: Customer | None = None) -> dict[s
         "metric": metric,
         "label": f"{metric} a day, the last 30 days",
         "unit": live_metrics(scope).get(name=metric).unit,
-        "points": [(f"{point.start:%b} {point.start.day}", max(0, point.value)) for point in points],
+        "points": [(f"{point.start.day} {point.start:%b}", max(0, point.value)) for point in points],
     }
 
 
