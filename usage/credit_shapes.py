@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from stackbe.kernel.clock import now
-from stackbe.kernel.serializers import Input, Integer, Output, PageQuery, PublicId, Text, Timestamp
+from stackbe.kernel.serializers import Input, Integer, Moment, Output, PageQuery, PublicId, Text, Timestamp
 from stackbe.kernel.transactions import current
 from usage.models import Credit, Reservation
 from usage.serializers import Standing
@@ -39,8 +39,8 @@ class CreditUseOutput(Output):
     """What one period spent of a credit."""
 
     quantity = serializers.IntegerField()
-    period_start = serializers.CharField()
-    used_at = serializers.CharField()
+    period_start = Moment()
+    used_at = Moment()
 
 
 class CreditOutput(Output):

@@ -6,9 +6,13 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.serializers import CustomerOutput
+from billing.serializers.access import EntitlementsOutput
+from billing.serializers.subscriptions import SubscriptionOutput
 from stackbe.kernel.serializers import (
     Input,
     Integer,
+    Moment,
     Output,
     Pattern,
     PublicId,
@@ -106,8 +110,8 @@ class BatchInput(Input):
 class Period(Output):
     """From when until when a count runs; `end` is null for a count that never resets."""
 
-    start = serializers.CharField()
-    end = serializers.CharField(allow_null=True)
+    start = Moment()
+    end = Moment(allow_null=True)
 
 
 class WindowStanding(Output):
@@ -117,7 +121,7 @@ class WindowStanding(Output):
     limit = serializers.IntegerField()
     current_usage = serializers.IntegerField()
     remaining = serializers.IntegerField()
-    resets_at = serializers.CharField(allow_null=True)
+    resets_at = Moment(allow_null=True)
 
 
 class Standing(Output):
@@ -129,7 +133,7 @@ class Standing(Output):
     remaining = serializers.IntegerField(allow_null=True)
     held = serializers.IntegerField()
     billing_period = Period()
-    resets_at = serializers.CharField(allow_null=True)
+    resets_at = Moment(allow_null=True)
     windows = WindowStanding(many=True, required=False)
 
 
@@ -157,7 +161,7 @@ class BatchResult(Output):
     remaining = serializers.IntegerField(required=False, allow_null=True)
     held = serializers.IntegerField(required=False)
     billing_period = Period(required=False)
-    resets_at = serializers.CharField(required=False, allow_null=True)
+    resets_at = Moment(required=False, allow_null=True)
     windows = WindowStanding(many=True, required=False)
     code = serializers.CharField(required=False)
     message = serializers.CharField(required=False)
@@ -195,8 +199,8 @@ class SeriesQuery(Query):
 class PointOutput(Output):
     """What was counted from `start` until `end`."""
 
-    start = serializers.CharField()
-    end = serializers.CharField()
+    start = Moment()
+    end = Moment()
     value = serializers.IntegerField()
 
 
@@ -239,7 +243,7 @@ class UsageCheckOutput(Output):
     held = serializers.IntegerField()
     remaining = serializers.IntegerField(allow_null=True)
     limited_by = serializers.ChoiceField(["plan", "spend_cap", "day", "hour"], allow_null=True)
-    resets_at = serializers.CharField(allow_null=True)
+    resets_at = Moment(allow_null=True)
     windows = WindowStanding(many=True, required=False)
 
 
@@ -278,7 +282,7 @@ class StepOutput(Output):
     step = serializers.CharField()
     detail = serializers.CharField()
     by = serializers.CharField(required=False)
-    until = serializers.CharField(required=False)
+    until = Moment(required=False)
 
 
 class ChangeOutput(Output):
@@ -320,13 +324,32 @@ class CheckManyOutput(Output):
     not_found = serializers.ListField(child=serializers.CharField())
 
 
+class StateOrganization(Output):
+    """Whose subscription it is that serves the customer."""
+
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class StateCredit(Output):
+    """Credits that can be spent, in the order in which they will be."""
+
+    id = serializers.CharField()
+    metric = serializers.CharField()
+    quantity = serializers.IntegerField()
+    remaining = serializers.IntegerField()
+    priority = serializers.IntegerField()
+    expires_at = Moment(allow_null=True)
+    created_at = Moment()
+
+
 class StateOutput(Output):
     """A customer's whole state; `version` only grows, so that the newer of two copies is known."""
 
-    customer = serializers.JSONField()
-    organization = serializers.JSONField(allow_null=True)
-    subscription = serializers.JSONField(allow_null=True)
-    entitlements = serializers.JSONField()
+    customer = CustomerOutput()
+    organization = StateOrganization(allow_null=True)
+    subscription = SubscriptionOutput(allow_null=True)
+    entitlements = EntitlementsOutput()
     usage = Standing(many=True)
-    credits = serializers.ListField(child=serializers.JSONField())
+    credits = StateCredit(many=True)
     version = serializers.IntegerField()

@@ -13,6 +13,7 @@ from stackbe.kernel.serializers import (
     Input,
     Integer,
     Metadata,
+    Moment,
     Output,
     PageQuery,
     PublicId,
@@ -137,7 +138,7 @@ class EventOutput(Output):
 
     id = Text()
     type = Text()
-    timestamp = serializers.CharField()
+    timestamp = Moment()
     data = serializers.DictField(allow_null=True)  # type: ignore[assignment]  # a field; the metaclass takes it
 
     @staticmethod

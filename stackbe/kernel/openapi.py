@@ -46,6 +46,10 @@ ERROR = {
                 "expiresAt": {"type": "string", "format": "date-time"},
             },
         },
+        "usage": {
+            "allOf": [{"$ref": "#/components/schemas/Refused"}],
+            "description": "With USAGE_LIMIT_EXCEEDED: the figures of the limit that refused.",
+        },
     },
 }
 SECURITY = {
@@ -76,6 +80,14 @@ SCHEMES = {
     Credential.TENANT_KEY: "tenantKey",
     Credential.PUBLISHABLE: "publishableKey",
     Credential.SESSION: "session",
+}
+# What `x-limit` of an operation names; the figures are those that stand unless a key or an app has its own.
+BUCKETS = {
+    Limit.API.value: "1,000 a minute per API key, 100 per customer session",
+    Limit.HOT.value: "60,000 a minute per API key",
+    Limit.AUTH.value: "per address and per e-mail",
+    Limit.SIGNUP.value: "a few an hour per address",
+    Limit.PAGE.value: "per address",
 }
 FIRST_REFUSAL = 400
 PLACEHOLDER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -122,6 +134,16 @@ class RouteSchema(AutoSchema):
         if method == "POST" and declared.idempotent and not access.public:
             operation["parameters"].append(IDEMPOTENCY)
         return operation
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002  # drf-spectacular's
+        """Say of a list how short and how long it may be, which the generator leaves out of nested ones."""
+        schema: dict[str, Any] = super()._map_serializer_field(field, direction, bypass_extensions)
+        if schema.get("type") == "array":
+            if getattr(field, "allow_empty", True) is False:
+                schema.setdefault("minItems", 1)
+            if getattr(field, "max_length", None) is not None:
+                schema.setdefault("maxItems", field.max_length)
+        return schema
 
     def _path_parameters(self) -> list[dict[str, Any]]:
         return [
@@ -214,7 +236,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
         }
     }
-    schema["x-limits"] = {str(limit): limit.name for limit in Limit}
+    schema["x-limits"] = BUCKETS
     _allow_anything(schema)
     return schema
 
@@ -239,6 +261,12 @@ class TimestampSchema(OpenApiSerializerFieldExtension):
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         """Return the schema."""
         return {"type": "string", "format": "date-time"}
+
+
+class MomentSchema(TimestampSchema):
+    """Times are ISO 8601 also where they came as text."""
+
+    target_class = "stackbe.kernel.serializers.Moment"
 
 
 class PublicIdSchema(OpenApiSerializerFieldExtension):

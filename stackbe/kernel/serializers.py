@@ -240,6 +240,10 @@ class Timestamp(serializers.Field[datetime, str, str, Any]):
         return render(value) or ""
 
 
+class Moment(serializers.CharField):
+    """A time that was written as text already, such as by a document that is sent as it is stored."""
+
+
 class PublicId(serializers.Field["UUID", str, str, Any]):
     """A prefixed id. Reading gives the UUID behind it; a malformed one is a field error."""
 

@@ -26,3 +26,14 @@ def test_every_view_declares_exactly_the_methods_of_its_row():
         assert written == set(row.methods), row.name
         for method in written:
             assert hasattr(getattr(row.view, method.lower()), "operation"), (row.name, method)
+
+
+def test_a_client_made_from_the_document_knows_lists_times_and_what_a_refusal_carries(db):
+    schemas = Api(None).get("/openapi.json").json()["components"]["schemas"]
+
+    events = schemas["BatchInputRequest"]["properties"]["events"]
+    assert (events["minItems"], events["maxItems"]) == (1, 1000)
+    assert schemas["CheckInputRequest"]["properties"]["features"]["minItems"] == 1
+    assert schemas["Standing"]["properties"]["resetsAt"] == {"type": ["string", "null"], "format": "date-time"}
+    assert schemas["Error"]["properties"]["usage"]["allOf"] == [{"$ref": "#/components/schemas/Refused"}]
+    assert schemas["StateOutput"]["properties"]["customer"] == {"$ref": "#/components/schemas/CustomerOutput"}
