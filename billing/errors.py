@@ -27,7 +27,7 @@ class CouponNotFound(NotFound):
 class FeatureNotFound(NotFound):
     """No feature of this app has that key."""
 
-    message = "No such feature."
+    message = "No such feature. Define it under /v1/features first."
 
 
 class SubscriptionNotFound(NotFound):

@@ -20,10 +20,14 @@ from stackbe.kernel.serializers import (
     Query,
     Text,
     Timestamp,
+    camel,
 )
 from stackbe.kernel.transactions import current
 
 EXPANDABLE = ("plan",)
+# Columns of the history that hold ids of rows, and those that the API shows under no name.
+ROWS = {"plan_id": "plan", "next_plan_id": "plan", "price_id": "price"}
+OF_THE_BOOKS = frozenset({"plan_version_id", "next_awaits", "facts_at"})
 LARGEST_QUANTITY = 1_000_000
 
 
@@ -157,7 +161,7 @@ class SubscriptionOutput(Output):
 
 
 class TransitionOutput(Output):
-    """One step in a subscription's history. `changes` holds `[before, after]` by name."""
+    """One step in a subscription's history. `changes` holds `[before, after]` by name, as the API calls it."""
 
     id = Text()
     transition = Text()
@@ -176,8 +180,17 @@ class TransitionOutput(Output):
             "toStatus": instance.to_status,
             "cause": instance.cause,
             "occurredAt": render(instance.occurred_at),
-            "changes": instance.detail,
+            "changes": {
+                camel(name): [_public(name, value) for value in pair]
+                for name, pair in instance.detail.items()
+                if name not in OF_THE_BOOKS
+            },
         }
+
+
+def _public(name: str, value: Any) -> Any:
+    """Return a value of the history as the API shows it: the id of a row is that of what the column names."""
+    return f"{ROWS[name]}_{value.removeprefix('row_')}" if name in ROWS and value else value
 
 
 class SubscriptionAccessOutput(Output):

@@ -14,7 +14,7 @@ from billing.facts import StripeSubscriptionFacts
 from billing.models import Access, StripeCustomer, Subscription, SubscriptionTransition
 from billing.services import subscriptions as services
 from stackbe.kernel.clock import render
-from stackbe.kernel.ids import decode
+from stackbe.kernel.ids import decode, encode
 from stackbe.kernel.tenancy import owned_by
 from stackbe.kernel.transactions import change, reading
 from tests.billing.conftest import ACCOUNT, END, FIRST_FETCH, NOW, START
@@ -128,6 +128,8 @@ def test_a_life_has_its_events_and_its_history(make_plan, stripe, acme_api, even
         "subscription.canceled",
     ]  # fmt: skip
     assert history[0]["changes"]["status"] == ["active", "canceled"]
+    assert history[-1]["changes"]["planId"] == [None, encode("plan", row.plan_id)]
+    assert not [name for step in history for name in step["changes"] if "_" in name]
     assert acme_api.get(f"/subscriptions/{row.public_id}").json()["trialConvertedAt"] is not None
 
 

@@ -104,7 +104,7 @@ def test_the_default_plan_and_nothing_at_all_are_said(acme, acme_api):
     default = explain(acme_api, bob, "api_calls")
 
     assert steps(nothing) == ["subscription", "default_plan", "answer"]
-    assert nothing["wouldAllow"]["change"] == "override"
+    assert nothing["wouldAllow"]["change"] == "feature"
     assert steps(default) == ["subscription", "default_plan", "plan", "answer"]
 
 
@@ -126,7 +126,12 @@ def test_several_features_are_explained_at_once(acme_api, ada):
     results = acme_api.post("/entitlements/check?explain=true", body).json()["results"]
 
     assert [steps(results[name])[-1] for name in ("sso", "beta")] == ["answer", "answer"]
-    assert results["beta"]["wouldAllow"]["change"] == "override"
+    assert results["beta"]["wouldAllow"]["change"] == "feature"
+    assert (
+        acme_api.put(f"/customers/{ada.id}/entitlement-overrides/beta", {"value": 1, "reason": "x"}).status_code == 404
+    )
+    acme_api.post("/features", {"key": "beta", "type": "boolean"})
+    assert explain(acme_api, ada, "beta")["wouldAllow"]["change"] == "override"
     assert "explanation" not in acme_api.post("/entitlements/check", body).json()["results"]["sso"]
     assert acme_api.post("/entitlements/check?explain=maybe", body).status_code == 400
 

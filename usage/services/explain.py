@@ -56,7 +56,9 @@ def explained(scope: Scope, customer_id: UUID, feature: str, granted: Granted, d
     steps.append(_step("answer", _answer(decision, figures)))
     return {
         "explanation": steps,
-        "wouldAllow": _smallest_change(scope, subscription, feature, granted, decision, figures),
+        "wouldAllow": _smallest_change(scope, subscription, feature, granted, decision, figures)
+        if known is not None or decision.has_access
+        else _definition(feature),
     }
 
 
@@ -205,6 +207,12 @@ def _smallest_change(
             detail = f"Subscribe to the add-on {plan.slug}, beside what they have."
         return {"change": "plan", "detail": detail, "planId": plan.public_id}
     return {"change": "override", "detail": f"Override {feature} for this customer.", "feature": feature}
+
+
+def _definition(feature: str) -> dict[str, str]:
+    """Return what helps where no feature has the key, most often a typo: nothing can grant it before."""
+    detail = f"No feature has the key {feature}: correct it, or define the feature with POST /v1/features."
+    return {"change": "feature", "detail": detail, "feature": feature}
 
 
 def _would_grant(scope: Scope, row: Subscription, feature: str) -> bool:
