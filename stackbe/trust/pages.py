@@ -6,8 +6,9 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.urls import is_valid_path
 from django_ratelimit.exceptions import Ratelimited
 
 from stackbe.kernel import http
@@ -55,8 +56,22 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 404."""
-    return _answer(request, NotFound())
+    """Answer 404, or lead to the page where somebody typed its address with a slash too many or too few."""
+    meant = _with_other_end(request)
+    return _answer(request, NotFound()) if meant is None else HttpResponseRedirect(meant)
+
+
+def _with_other_end(request: HttpRequest) -> str | None:
+    """Return the address of the page whose path ends otherwise; None where there is none, or no page was wanted.
+
+    A path that begins with two slashes would name another host.
+    """
+    path = request.path_info
+    if request.method not in {"GET", "HEAD"} or path.startswith(("/v1", "/webhooks/", "//")) or is_valid_path(path):
+        return None
+    other = path[:-1] if path.endswith("/") else f"{path}/"
+    query = request.META.get("QUERY_STRING", "")
+    return (f"{other}?{query}" if query else other) if is_valid_path(other) else None
 
 
 def crashed(request: HttpRequest) -> HttpResponse:

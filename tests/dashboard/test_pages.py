@@ -132,3 +132,19 @@ def test_an_event_that_nobody_takes_offers_an_endpoint_instead_of_a_sending(desk
 def test_a_history_names_stripe_in_words():
     assert pages.caused_by("stripe:evt_1") == "Stripe, evt_1"
     assert pages.caused_by("mem_1") == "mem_1"
+
+
+@pytest.mark.parametrize(
+    ("typed", "leads_to"),
+    [
+        ("/dashboard", "/dashboard/"),
+        ("/docs/quickstart/?from=mail", "/docs/quickstart?from=mail"),
+        ("/nowhere/", None),
+        ("/v1/customers/", None),
+    ],
+)
+def test_a_slash_too_many_or_too_few_leads_to_the_page_and_nowhere_else(client, db, typed, leads_to):
+    response = client.get(typed, headers={"Host": "localhost:8000"})
+
+    assert (response.status_code, response.get("Location")) == ((302, leads_to) if leads_to else (404, None))
+    assert client.post(typed, headers={"Host": "localhost:8000"}).status_code in {401, 403, 404, 405}
