@@ -10,6 +10,7 @@ from django import forms
 from accounts.templatetags.pages import rhythm
 from billing.models import Feature
 from billing.serializers.catalogue import UsageInput
+from billing.services.features import KEY
 from stackbe.kernel.currencies import digits_of, in_minor_units, in_units, no_such_coin
 
 if TYPE_CHECKING:
@@ -199,9 +200,11 @@ class PlanForm(forms.Form):
 class FeatureForm(forms.Form):
     """A key that plans may grant."""
 
-    key = forms.SlugField(
+    key = forms.RegexField(
+        rf"^{KEY.pattern}\Z",
         label="Key",
         max_length=64,
+        error_messages={"invalid": "Begin with a letter or digit; _ . : - may follow too, and no space."},
         help_text="What your code asks for, such as priority_support.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )

@@ -152,11 +152,13 @@ def test_a_metered_feature_without_a_metric_is_refused_beside_the_field(desk):
     assert "Choose the metric that it is counted by" in words(response)
 
 
-def test_a_metric_whose_name_has_a_space_is_told_what_a_name_may_hold(desk):
-    response = desk.post("usage", name="API calls", aggregation="sum", resets="month")
+def test_a_name_that_has_a_space_is_told_what_a_name_may_hold(desk):
+    metric = desk.post("usage", name="API calls", aggregation="sum", resets="month")
+    feature = desk.post("features", key="api calls", type="boolean")
 
-    assert response.status_code == 400
-    assert "Begin with a letter" in words(response)
+    assert (metric.status_code, feature.status_code) == (400, 400)
+    assert all("Begin with a letter" in words(response) for response in (metric, feature))
+    assert "Plans may grant team:sso.v2" in words(desk.post("features", key="team:sso.v2", type="boolean"))
 
 
 def test_a_default_plan_that_costs_is_refused_beside_the_box(desk):

@@ -12,6 +12,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("name", documents.names())
+def test_no_guide_has_a_style_that_the_content_policy_blocks(name):
+    assert "style=" not in re.sub(r"<code.*?</code>", "", documents.read(name).html, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", documents.names())
 def test_every_link_of_a_guide_leads_to_a_page_of_ours_or_to_a_whole_address(client, name):
     for target in re.findall(r'href="([^"]+)"', documents.read(name).html):
         page, _, anchor = target.partition("#")
