@@ -69,9 +69,9 @@ class MetricOutput(Output):
 
     id = serializers.CharField(source="public_id")
     name = serializers.CharField()
-    aggregation = serializers.CharField()
+    aggregation = serializers.ChoiceField(Metric.Aggregation.values)
     unit = serializers.CharField()
-    resets = serializers.CharField()
+    resets = serializers.ChoiceField(Metric.Resets.values)
     thresholds = serializers.ListField(child=serializers.IntegerField())
     created_at = Timestamp()
 

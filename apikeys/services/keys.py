@@ -147,7 +147,8 @@ def _given_scopes(scope: Scope, wanted: Sequence[str] | None) -> list[str]:
         return sorted(scope.scopes) if by_key else ["*"]
     unknown = sorted(set(wanted) - set(ALL_SCOPES) - {"*"})
     if unknown:
-        raise ValidationFailed(fields={"scopes": [f"Unknown scope {name}." for name in unknown]})
+        known = ", ".join(sorted(ALL_SCOPES))
+        raise ValidationFailed(fields={"scopes": [f"Unknown scope {name}. Known: *, {known}." for name in unknown]})
     lacking = [name for name in wanted if not scope.allows(name)] if by_key else []
     if lacking:
         names = ", ".join(lacking)

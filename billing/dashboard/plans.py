@@ -166,6 +166,7 @@ def card_of(plan: Plan, names: dict[str, str], subscribers: int) -> dict[str, An
         "plan": plan,
         "version": version,
         "price": prices[0] if prices else None,
+        "further_prices": len(prices[1:]),
         "lines": lines,
         "subscribers": subscribers,
     }

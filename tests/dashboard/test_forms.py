@@ -197,6 +197,7 @@ def test_what_the_form_has_no_field_for_stays_as_it_is_when_a_plan_is_edited(des
     saved = desk.post(f"plans/{made['id']}", name="Pro+", **entered)
 
     assert ("Saved" in words(saved), "Its price has tiers" in shown, "without limit" in shown) == (True, True, True)
+    assert "In tiers" in words(saved)
     plan = api.get(f"/plans/{made['id']}").json()
     assert plan["usage"] == [{**made["usage"][0], "included": 200}, made["usage"][1]]
     assert (plan["name"], plan["trialDays"], plan["prices"], plan["entitlements"]["projects"]) == (
@@ -246,6 +247,7 @@ def test_a_plan_that_is_saved_untouched_stays_as_it_was(desk, currency, cents, s
 
     assert (Shown(page).fields["price"], Shown(page).fields["metric_calls"]) == (shown, "500")
     assert ("every 3 months" in words(page), "1 more price" in words(page), "Saved" in words(saved)) == (True,) * 3
+    assert "every 3 months, and 1 more price" in words(saved)
     plan = api.get(f"/plans/{made['id']}").json()
     assert plan.pop("usage") == [{"metric": "calls", "included": 500, "mode": "hard"}]
     assert plan == {name: value for name, value in made.items() if name != "usage"}
