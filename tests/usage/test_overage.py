@@ -105,6 +105,21 @@ def test_within_the_allowance_nothing_is_reported(shop: Shop, metered: str):
 
     report()
 
+    assert_nothing_was_reported(shop)
+
+
+def test_what_was_used_in_a_trial_is_not_reported_after_it_either(shop: Shop, metered: str):
+    shop.subscribe(planId=metered, trialDays=3)
+    use(shop, 130)
+    advance(shop, timedelta(days=3, hours=2))
+    assert shop.current().json()["status"] == "active"
+
+    report()
+
+    assert_nothing_was_reported(shop)
+
+
+def assert_nothing_was_reported(shop: Shop) -> None:
     with reading(shop.company.scope):
         assert not StripeIntent.objects.within(shop.company.scope).filter(kind="meter.report").exists()
 

@@ -55,6 +55,8 @@ def _counters(scope: Scope, row: Subscription) -> list[tuple[UUID, str, int]]:
     if row.organization_id is not None:
         places = OrganizationMember.objects.within(scope).filter(organization_id=row.organization_id)
         served = list(places.values_list("customer_id", flat=True))
+    # What was used up to a trial's end was free, and stays so when the trial has become a subscription.
+    since = max(row.created_at, row.trial_end or row.created_at, now(scope) - LATE)
     found = []
     for allowance in overages_of(row.plan_version):
         counters = Counter.objects.within(scope).filter(
@@ -62,7 +64,7 @@ def _counters(scope: Scope, row: Subscription) -> list[tuple[UUID, str, int]]:
             metric__name=allowance["metric"],
             used__gt=allowance["included"] + F("carried") - F("passed_on") + F("credited") + F("billed"),
         )
-        counters = counters.filter(period_end__gt=max(row.created_at, now(scope) - LATE))
+        counters = counters.filter(period_end__gt=since)
         found += [(pk, allowance["metric"], allowance["included"]) for pk in counters.values_list("pk", flat=True)]
     return found
 
