@@ -298,7 +298,7 @@ def _after(before: State | None, facts: Facts, moment: datetime, grace: timedelt
         cancel_at_period_end=facts.cancel_at_period_end and not canceled,
         cancel_at=None if canceled else facts.cancel_at,
         canceled_at=facts.canceled_at or ((before and before.canceled_at) or moment if canceled else None),
-        ended_at=facts.ended_at or ((before and before.ended_at) or moment if canceled else None),
+        ended_at=_ended(before, facts, moment) if canceled else None,
         trial_start=facts.trial_start,
         trial_end=facts.trial_end,
         trial_converted_at=converted,
@@ -314,6 +314,15 @@ def _after(before: State | None, facts: Facts, moment: datetime, grace: timedelt
         revoked_at=before.revoked_at if before else None,
         facts_at=facts.as_of,
     )
+
+
+def _ended(before: State | None, facts: Facts, moment: datetime) -> datetime:
+    """Return when what is over ended: not after it was first heard of, should Stripe's clock be ahead of ours.
+
+    Else access would outlive the step that ends it, and the state that is told with it would still grant.
+    """
+    heard = before.ended_at if before is not None and before.status == CANCELED else None
+    return min(each for each in (facts.ended_at, heard, moment) if each is not None)
 
 
 def _arrears(
