@@ -57,7 +57,7 @@ def customer_changed(scope: Scope, customer: Customer) -> None:
 
 
 def announce_default(scope: Scope, after: UUID = NIL) -> None:
-    """Tell the app of the next hundred customers who have the default plan, and queue the ones after them.
+    """Tell the app of the next few customers who have the default plan, and queue the ones after them.
 
     Where there is none any more, its version went with it: theirs grows in its place, past that of every copy.
     """
@@ -76,7 +76,7 @@ def announce_default(scope: Scope, after: UUID = NIL) -> None:
 
 
 def announce_organization(scope: Scope, organization_id: UUID, after: UUID = NIL) -> None:
-    """Tell the app of the next hundred whom an organization's plan serves, and queue the ones after them."""
+    """Tell the app of the next few whom an organization's plan serves, and queue the ones after them."""
     require_change()
     rows = Access.objects.within(scope).filter(organization_id=organization_id, customer_id__gt=after)
     customers = list(rows.order_by("customer_id").values_list("customer_id", flat=True)[: AT_ONCE + 1])
