@@ -89,7 +89,9 @@ def as_api_error(exc: Exception) -> ApiError:
     if isinstance(exc, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
         return errors.Unauthorized()
     if isinstance(exc, OperationalError | InterfaceError):
-        log.warning("database unavailable", extra={"failure": type(exc).__name__})
+        # The SQLSTATE tells a server that is gone from two calls that waited for each other.
+        state = getattr(exc.__cause__, "sqlstate", None)
+        log.warning("database unavailable", extra={"failure": type(exc).__name__, "sqlstate": state})
         return errors.ServiceUnavailable(retry_after_seconds=1)
     log.error("request crashed", exc_info=exc)
     return errors.InternalError()

@@ -8,6 +8,7 @@ import gzip
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from psycopg import errors
 
 from tests.cast import Api
 
@@ -106,16 +107,18 @@ def test_a_crash_says_nothing_of_itself(acme_api, monkeypatch):
     assert b"Traceback" not in response.content
 
 
-def test_a_database_that_is_away_is_no_crash(acme_api, monkeypatch):
+def test_a_database_that_is_away_is_no_crash(acme_api, monkeypatch, caplog):
     def away(*_, **__):
-        raise OperationalError("connection refused: host=10.0.0.1")
+        raise OperationalError("connection refused: host=10.0.0.1") from errors.DeadlockDetected()
 
+    caplog.set_level("WARNING")
     monkeypatch.setattr("accounts.services.me.fetch_tenant", away)
     response = acme_api.get("/me")
 
     assert (response.status_code, shape(response)["code"]) == (503, "SERVICE_UNAVAILABLE")
     assert int(response.headers["Retry-After"]) >= 1
     assert b"10.0.0.1" not in response.content
+    assert [record.sqlstate for record in caplog.records if record.msg == "database unavailable"] == ["40P01"]
 
 
 def test_a_sane_request_id_is_kept_and_another_replaced(acme_api):

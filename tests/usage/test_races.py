@@ -10,9 +10,10 @@ import pytest
 from django.db import connection
 
 from stackbe.kernel.clock import render, wall_clock
-from stackbe.kernel.transactions import reading
+from stackbe.kernel.transactions import change, reading
 from tests.cast import Api, found_company
 from tests.usage.stage import add_metric, make_subscriber, yesterdays_end
+from tests.usage.test_erasure_race import begun, until_waiting
 from usage.models import Counter
 
 AT_ONCE = 6
@@ -58,6 +59,35 @@ def test_racers_never_pass_a_hard_limit_and_use_all_of_it(ada):
 
     assert Tally(status for each in answers for status in each) == {200: 10, 409: 4 * AT_ONCE - 10}
     assert counted(ada) == 10
+
+
+def test_a_credit_that_is_granted_while_two_count_lets_neither_wait_for_the_other(ada):
+    scope, api = ada.company.scope, Api(ada.company.key)
+    statuses = []
+
+    def grant(priority):
+        body = {"metric": "api_calls", "quantity": 5, "reason": "x", "priority": priority}
+        return api.post(f"/customers/{ada.id}/credits", body).status_code
+
+    def track():
+        statuses.extend(tracker(ada, ada.event())())
+
+    assert tracker(ada, ada.event(quantity=10))() == [200]
+    assert grant(50) == 201
+    with change(scope):
+        Counter.objects.within(scope).locked().get()
+        # The first has the credit in hand and waits for the counter, the second waits for the credit.
+        first = begun(track)
+        until_waiting(1, first)
+        assert together(lambda: grant(1)) == [201]
+        second = begun(track)
+        until_waiting(2, first, second)
+    first.join()
+    second.join()
+
+    assert statuses == [200, 200]
+    left = {row["priority"]: row["remaining"] for row in api.get(f"/customers/{ada.id}/credits").json()["ledger"]}
+    assert left == {1: 4, 50: 4}
 
 
 def test_racers_lose_nothing_by_whatever_way_they_come(ada):

@@ -50,6 +50,31 @@ NOT_LEFT = (
         if g.over then allowed := allowed - part; end if;
 """,
 )
+# A credit that was granted after the wallet was looked at was spent with the rest, though its place in the order of
+# locks was over: two counts could wait for each other. It is for the next count.
+HAVE = (
+    "usage_track",
+    "  wallet bigint := 0;\n",
+    "  wallet bigint := 0;\n  in_hand uuid[];\n",
+)
+SPEND = (
+    "usage_track",
+    """        select x.id, x.remaining from usage_credit x
+        where x.customer_id = p_customer and x.metric_id = m.id and x.remaining > 0
+          and coalesce(x.expires_at > p_now, true)
+        order by x.priority, x.expires_at nulls last, x.id
+      loop""",
+    """        select x.id, x.remaining from usage_credit x where x.id = any(in_hand)
+        order by x.priority, x.expires_at nulls last, x.id
+      loop""",
+)
+LOOK = (
+    "usage_track",
+    """    select coalesce(sum(v.remaining), 0) into wallet from (
+      select x.remaining from usage_credit x""",
+    """    select coalesce(sum(v.remaining), 0), array_agg(v.id) into wallet, in_hand from (
+      select x.id, x.remaining from usage_credit x""",
+)
 # A counter that a hold or a refusal opened did not know what its period includes, and so had nothing left of it.
 KNOW = (
     "usage_open",
@@ -61,7 +86,7 @@ KNOW = (
   values (gen_random_uuid(), p_tenant, p_app, p_customer, p_metric, p_starts, p_ends, 0,
     (p_terms ->> 'included')::bigint, 0, moves,""",
 )
-EDITS = (TAKE_BACK, GIVE_BACK, NOT_LEFT, KNOW)
+EDITS = (TAKE_BACK, GIVE_BACK, NOT_LEFT, HAVE, SPEND, LOOK, KNOW)
 
 
 def edited(function, old, new):
