@@ -8,12 +8,12 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 
 from accounts.dashboard.frame import AppPage, as_the_api_takes_it
-from billing.dashboard.forms import CURRENCIES
+from billing.dashboard.forms import CURRENCIES, refuse_other_coins
 from billing.models import Coupon, StripeConnection
 from billing.stripe import coupons
 from billing.stripe.coupon_views import CouponInput
 from stackbe.kernel.clock import render
-from stackbe.kernel.currencies import in_minor_units, no_such_coin
+from stackbe.kernel.currencies import in_minor_units
 
 DURATIONS = [("once", "The first invoice"), ("repeating", "Several months"), ("forever", "Every invoice")]
 
@@ -38,12 +38,9 @@ class CouponForm(forms.Form):
     )
 
     def clean(self) -> dict[str, Any]:
-        """Refuse an amount that the currency has no coins for: rounding it would take off another one."""
-        entered = self.cleaned_data
-        amount, currency = entered.get("amount_off"), entered.get("currency")
-        if amount is not None and currency and in_minor_units(amount, currency) is None:
-            self.add_error("amount_off", no_such_coin(currency))
-        return entered
+        """Refuse an amount that its currency has no coins for."""
+        refuse_other_coins(self, "amount_off")
+        return self.cleaned_data
 
     def as_asked(self) -> dict[str, Any]:
         """Return what the API is sent for the same, and refuse as it refuses."""

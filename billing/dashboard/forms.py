@@ -39,6 +39,23 @@ def price_field(decimal_places: int = 2) -> forms.DecimalField:
     return forms.DecimalField(label="Price", min_value=0, max_value=most, decimal_places=decimal_places, help_text=note)
 
 
+def currency_field(codes: Sequence[str] = CURRENCIES) -> forms.ChoiceField:
+    """Return the field that offers currencies."""
+    return forms.ChoiceField(label="Currency", choices=[(code, code.upper()) for code in codes])
+
+
+def interval_field(intervals: Sequence[tuple[str, str]] = INTERVALS) -> forms.ChoiceField:
+    """Return the field that offers how often a price is charged."""
+    return forms.ChoiceField(label="Charged", choices=intervals)
+
+
+def refuse_other_coins(form: forms.Form, field: str) -> None:
+    """Refuse an amount in a field that the form's currency has no coins for: rounding it would charge another one."""
+    amount, currency = form.cleaned_data.get(field), form.cleaned_data.get("currency")
+    if amount is not None and currency and in_minor_units(amount, currency) is None:
+        form.add_error(field, no_such_coin(currency))
+
+
 class PlanForm(forms.Form):
     """A plan: its price, and a field for each of the app's features and metrics.
 
@@ -51,8 +68,8 @@ class PlanForm(forms.Form):
         label="Name", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Pro"})
     )
     price = price_field()
-    currency = forms.ChoiceField(label="Currency", choices=[(code, code.upper()) for code in CURRENCIES])
-    interval = forms.ChoiceField(label="Charged", choices=INTERVALS)
+    currency = currency_field()
+    interval = interval_field()
     trial_days = forms.IntegerField(label="Trial (days)", min_value=0, max_value=730, initial=0)
     is_default = forms.BooleanField(
         label="Default plan",
@@ -104,20 +121,16 @@ class PlanForm(forms.Form):
     def _offer(self, price: Price) -> None:
         """Let the fields hold what the plan costs now, also where a new plan is not offered that."""
         if price.currency not in CURRENCIES:
-            currencies = [price.currency, *CURRENCIES]
-            self.fields["currency"].choices = [(code, code.upper()) for code in currencies]  # type: ignore[attr-defined]  # a ChoiceField
+            self.fields["currency"] = currency_field([price.currency, *CURRENCIES])
         if digits_of(price.currency) > digits_of("usd"):
             self.fields["price"] = price_field(digits_of(price.currency))
         if (charged := interval_of(price)) not in dict(INTERVALS):
-            self.fields["interval"].choices = [(charged, rhythm(price)), *INTERVALS]  # type: ignore[attr-defined]  # likewise
+            self.fields["interval"] = interval_field([(charged, rhythm(price)), *INTERVALS])
 
     def clean(self) -> dict[str, Any]:
-        """Refuse an amount that the currency has no coins for: rounding it would charge another one."""
-        entered = self.cleaned_data
-        price, currency = entered.get("price"), entered.get("currency")
-        if price is not None and currency and in_minor_units(price, currency) is None:
-            self.add_error("price", no_such_coin(currency))
-        return entered
+        """Refuse a price that its currency has no coins for."""
+        refuse_other_coins(self, "price")
+        return self.cleaned_data
 
     def has_no_limit(self, key: str) -> bool:
         """Say whether the plan grants a feature without limit."""

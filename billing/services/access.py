@@ -130,7 +130,7 @@ def refresh_default(scope: Scope) -> DefaultAccess | None:
 
 
 def refresh_plan(scope: Scope, plan_id: UUID) -> None:
-    """Work out anew the access of all who have a plan, also beside another: the first here, most in the background."""
+    """Work out anew the access of all who have a plan, also beside another: a few here, the rest later."""
     require_change()
     refresh_default(scope)
     refresh_batch(scope, plan_id)

@@ -135,7 +135,7 @@ class RouteSchema(AutoSchema):
             operation["parameters"].append(IDEMPOTENCY)
         return operation
 
-    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002  # drf-spectacular's
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002  # the signature is drf-spectacular's, which calls it so
         """Say of a list how short and how long it may be, which the generator leaves out of nested ones."""
         schema: dict[str, Any] = super()._map_serializer_field(field, direction, bypass_extensions)
         if schema.get("type") == "array":

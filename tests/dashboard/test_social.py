@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
 import pytest
@@ -11,13 +10,10 @@ from accounts.services.social_wire import forget_documents
 from accounts.social_models import SocialProvider
 from stackbe.kernel.transactions import reading
 from tests.dashboard.conftest import seated
+from tests.signin.conftest import words
 from tests.signin.provider import CLIENT_ID, CLIENT_SECRET, Provider
 
 pytestmark = pytest.mark.django_db
-
-
-def words(response):
-    return re.sub(r"<[^>]+>|\s+", " ", response.content.decode())
 
 
 def providers(company):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -13,6 +12,7 @@ from accounts.erasure import run_erasure
 from stackbe.kernel.transactions import change, reading
 from tests.cast import Api, found_company
 from tests.usage.stage import Subscriber, make_subscriber
+from tests.usage.waiting import begun, until_waiting
 
 HELD = (
     "usage_counter",
@@ -32,26 +32,6 @@ def ada(committed) -> Subscriber:
     ada = make_subscriber(found_company("Acme"))
     Api(ada.company.key).post("/features", {"key": "sso", "type": "boolean"})
     return ada
-
-
-def waiting() -> int:
-    """Return how many statements wait for a lock."""
-    with connection.cursor() as cursor:
-        # A transaction sees the connections that there were when it first asked, unless it lets go of that.
-        cursor.execute("select pg_stat_clear_snapshot()")
-        cursor.execute(
-            "select count(distinct pid) from pg_locks where not granted"
-            " and pid in (select pid from pg_stat_activity where datname = current_database())"
-        )
-        return int(cursor.fetchone()[0])
-
-
-def until_waiting(number: int, *threads: threading.Thread) -> None:
-    """Return once so many statements wait, or all of the threads are through."""
-    deadline = time.monotonic() + 10
-    while waiting() < number and any(thread.is_alive() for thread in threads):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @contextmanager
@@ -78,20 +58,6 @@ def locked(table: str):
     finally:
         done.set()
         holder.join()
-
-
-def begun(call) -> threading.Thread:
-    """Start a call on a connection of its own."""
-
-    def run() -> None:
-        try:
-            call()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def left_of(ada: Subscriber) -> dict[str, int]:

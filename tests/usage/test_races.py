@@ -13,7 +13,7 @@ from stackbe.kernel.clock import render, wall_clock
 from stackbe.kernel.transactions import change, reading
 from tests.cast import Api, found_company
 from tests.usage.stage import add_metric, make_subscriber, yesterdays_end
-from tests.usage.test_erasure_race import begun, until_waiting
+from tests.usage.waiting import begun, until_waiting
 from usage.models import Counter
 
 AT_ONCE = 6

@@ -54,12 +54,11 @@ def explained(scope: Scope, customer_id: UUID, feature: str, granted: Granted, d
     if figures is not None:
         steps += _of_usage(scope, customer_id, figures)
     steps.append(_step("answer", _answer(decision, figures)))
-    return {
-        "explanation": steps,
-        "wouldAllow": _smallest_change(scope, subscription, feature, granted, decision, figures)
-        if known is not None or decision.has_access
-        else _definition(feature),
-    }
+    if known is None and not decision.has_access:
+        would_allow: dict[str, str] | None = _definition(feature)
+    else:
+        would_allow = _smallest_change(scope, subscription, feature, granted, decision, figures)
+    return {"explanation": steps, "wouldAllow": would_allow}
 
 
 def _answer(decision: Decision, figures: Figures | None) -> str:

@@ -7,7 +7,7 @@ name, which Stripe counts once. What comes late for a period that was billed goe
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from django.db.models import F
@@ -33,6 +33,16 @@ LATE = timedelta(days=40)
 BILLED = (Subscription.Status.ACTIVE, Subscription.Status.PAST_DUE)
 
 
+class Above(NamedTuple):
+    """A counter that stands above its allowance, and which Stripe customer and subscription pay for it."""
+
+    counter_id: UUID
+    subscription_id: UUID
+    customer: str
+    metric: str
+    included: int
+
+
 def report_account(scope: Scope, account_id: str) -> int:
     """Report one app's overage; return how many reports went out. Raises as the gateway does."""
     with reading(scope):
@@ -41,12 +51,12 @@ def report_account(scope: Scope, account_id: str) -> int:
         links = StripeCustomer.objects.within(scope).filter(account_id=account_id)
         stripe_ids = dict(links.values_list("customer_id", "stripe_customer_id"))
         work = [
-            (counter_id, row.pk, stripe_ids[row.customer_id], metric, included)
+            Above(counter_id, row.pk, stripe_ids[row.customer_id], metric, included)
             for row in paying
             if row.customer_id in stripe_ids
             for counter_id, metric, included in _counters(scope, row)
         ]
-    return sum(_report(scope, ConnectedAccount(account_id), *each) for each in work)
+    return sum(_report(scope, ConnectedAccount(account_id), each) for each in work)
 
 
 def _counters(scope: Scope, row: Subscription) -> list[tuple[UUID, str, int]]:
@@ -69,39 +79,31 @@ def _counters(scope: Scope, row: Subscription) -> list[tuple[UUID, str, int]]:
     return found
 
 
-def _report(
-    scope: Scope,
-    account: ConnectedAccount,
-    counter_id: UUID,
-    subscription_id: UUID,
-    customer: str,
-    metric: str,
-    included: int,
-) -> bool:
+def _report(scope: Scope, account: ConnectedAccount, above: Above) -> bool:
     """Report what a counter has gained since the last report; say whether there was anything."""
     with change(scope):
-        counter = Counter.objects.within(scope).select_for_update().get(pk=counter_id)
+        counter = Counter.objects.within(scope).select_for_update().get(pk=above.counter_id)
         if not counter.billing:
-            paid = max(0, included + counter.carried - counter.passed_on) + counter.credited
+            paid = max(0, above.included + counter.carried - counter.passed_on) + counter.credited
             counter.billing = max(0, counter.used - paid - counter.billed)
             counter.save(update_fields=["billing"])
         value, before = counter.billing, counter.billed
         moment = now(scope)
         if counter.period_end is not None and moment < counter.period_end + OPEN_FOR:
             within = min(moment, counter.period_end - timedelta(seconds=1))
-            moment = moment if _is_billed(scope, subscription_id, within) else within
+            moment = moment if _is_billed(scope, above.subscription_id, within) else within
     if not value:
         return False
     try:
         report_use(
-            scope, account, customer=customer, metric=metric, value=value,
-            moment=int(moment.timestamp()), identifier=f"{counter_id}-{before}",
+            scope, account, customer=above.customer, metric=above.metric, value=value,
+            moment=int(moment.timestamp()), identifier=f"{above.counter_id}-{before}",
         )  # fmt: skip
     except StripeRefused as refused:
         if refused.stripe_code != "resource_already_exists":
             raise
     with change(scope):
-        rows = Counter.objects.within(scope).filter(pk=counter_id, billing=value, billed=before)
+        rows = Counter.objects.within(scope).filter(pk=above.counter_id, billing=value, billed=before)
         rows.update(billed=before + value, billing=0)
     return True
 
